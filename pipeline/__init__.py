@@ -1,0 +1,1 @@
+"""One thin file a DVC stage: read ``params.yaml``, call the library, write the declared outputs."""

@@ -1,0 +1,46 @@
+"""Score what needs no training on the test set: the mixture itself, or the ideal masks.
+
+Two stages of dvc.yaml, ``baselines`` and ``oracles``, as ``dvc metrics show`` prints rows in the
+order of the stages, and the trained rows belong between the floor and the ceiling.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from pipeline.common import run_items, run_stage
+from solos.config import Params
+from solos.evaluation import Piece, prepared_pieces, read_segments, score_rows, write_row
+from solos.oracles import baseline_estimates
+
+URMP = Path("data/urmp")
+EVALUATION = Path("data/evaluation")
+METRICS = Path("metrics")
+ROWS = {"mixture": ("mixture",), "oracles": ("oracle_binary", "oracle_ratio")}
+
+
+def score_piece(piece: Piece, rows: tuple[str, ...]) -> dict[str, list[dict]]:
+    """Lines of the given rows for all segments of a piece."""
+    torch.set_num_threads(1)  # the pieces run in parallel
+    lines: dict[str, list[dict]] = {row: [] for row in rows}
+    for segment in read_segments([piece]):
+        estimates = baseline_estimates(segment.mix, segment.references)
+        scored = score_rows(segment, {row: estimates[row] for row in rows})
+        for row in rows:
+            lines[row] += scored[row]
+    return lines
+
+
+def main(params: Params, which: str) -> None:
+    """Write ``data/evaluation/<row>.csv`` and ``metrics/<row>.json`` of each row."""
+    rows = ROWS[which]
+    score = partial(score_piece, rows=rows)
+    pieces = run_items(score, prepared_pieces(URMP), params.parallel, which)
+    for row in rows:
+        lines = [line for piece in pieces for line in piece[row]]
+        write_row(row, lines, EVALUATION, METRICS)
+
+
+if __name__ == "__main__":
+    run_stage(main, tuple(ROWS))

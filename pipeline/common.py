@@ -1,0 +1,70 @@
+"""What all stages share: parameters, parallel loops with a progress bar, errors as one message."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from solos import config
+from solos.errors import UserError
+
+WORK = Path(".work")
+"""What must survive an interruption: ignored by git, no output of any stage."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def run_stage(main: Callable[..., None], *choices: Sequence[str]) -> None:
+    """Call ``main(params, *arguments)``; a user's mistake ends in one message and exit code 1.
+
+    Args:
+        choices: for each command-line argument, the values allowed; an empty sequence allows any.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    arguments = sys.argv[1:]
+    try:
+        _check_arguments(arguments, choices)
+        main(config.load_params(Path("params.yaml")), *arguments)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: run the same command again to go on")
+
+
+def _check_arguments(arguments: Sequence[str], choices: Sequence[Sequence[str]]) -> None:
+    if len(arguments) != len(choices):
+        raise UserError(f"{len(choices)} argument(s) expected, {len(arguments)} given")
+    for given, allowed in zip(arguments, choices, strict=True):
+        if allowed and given not in allowed:
+            raise UserError(f"{given!r} is none of {', '.join(allowed)}")
+
+
+def run_items(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    parallel: config.Parallel,
+    description: str,
+    total: int | None = None,
+) -> list[Result]:
+    """``[function(item) for item in items]``, spread over workers, with a progress bar.
+
+    Items are taken a few at a time, so they may come from a generator; ``total`` says how many.
+    """
+    if isinstance(items, Sequence):
+        total = len(items)
+    results = Parallel(n_jobs=parallel.jobs, backend=parallel.backend, return_as="generator")(
+        delayed(function)(item) for item in items
+    )
+    return list(progress(results, description, total))
+
+
+def progress(iterable: Iterable[Item], description: str, total: int | None = None) -> tqdm:
+    """A progress bar that redraws seldom where standard error is a file (DVC's queue, CI)."""
+    interval = 0.1 if sys.stderr.isatty() else float(os.environ.get("TQDM_MININTERVAL", "10"))
+    return tqdm(iterable, desc=description, total=total, mininterval=interval)

@@ -1,0 +1,35 @@
+"""Compose ``params.yaml`` from ``conf/`` as ``dvc exp run`` does; overrides as arguments."""
+
+import sys
+from pathlib import Path
+
+from dvc.utils.hydra import compose_and_dump
+from hydra.errors import HydraException
+
+from solos import config
+from solos.errors import UserError
+from solos.files import atomic
+
+OUTPUT = Path("params.yaml")
+
+
+def compose(output: Path, overrides: list[str]) -> None:
+    """Write the composition of ``conf/`` with Hydra overrides such as ``data=solos``.
+
+    Raises:
+        UserError: the composition holds problems; the old ``output`` is left as it was.
+    """
+    conf = str(Path("conf").resolve())
+    with atomic(output) as temporary:
+        try:
+            compose_and_dump(temporary, conf, None, "config", "", overrides)
+        except HydraException as error:
+            raise UserError(f"conf/ with {' '.join(overrides)}: {error}") from error
+        config.load_params(temporary)
+
+
+if __name__ == "__main__":
+    try:
+        compose(OUTPUT, sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,79 @@
+"""Sound of Pixels' MUSIC weights: trained here on MUSIC, or the released files."""
+
+import logging
+import shutil
+import urllib.request
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pipeline.common import WORK, run_stage
+from pipeline.fit import fit
+from solos.checkpoint import build_network, load_weights, weight_files
+from solos.config import Params
+from solos.errors import UserError
+from solos.files import atomic, fingerprint
+from solos.tasks import make_task, start_trunk
+
+OUTPUT = Path("data/weights/music")
+SCRATCH = Path("data/weights/scratch")
+LOGS = Path("data/training/pretrained")
+log = logging.getLogger(__name__)
+
+
+def main(params: Params) -> None:
+    torch.manual_seed(params.seed)
+    network = build_network(params.train.sop)
+    if params.pretrained.source == "train":
+        train_on_music(params, network)
+        return
+    LOGS.mkdir(parents=True, exist_ok=True)  # nothing is trained, so there is nothing to log
+    if params.pretrained.source == "files":
+        take_over(Path(params.pretrained.path), network)
+    else:
+        take_over(fetch(params.pretrained.url, list(weight_files(network))), network)
+
+
+def train_on_music(params: Params, network: nn.Module) -> None:
+    """The same training as on Solos, from scratch."""
+    start_trunk(network, params.train.sop, SCRATCH)
+    music = (Path("data/spectrograms/music"), Path("data/extracted/music"))
+    task = make_task(params.train.sop, params.seed, *music)
+    fit(task, network, params.train.sop.epochs, SCRATCH, OUTPUT, LOGS)
+
+
+def fetch(url: str, names: list[str]) -> Path:
+    """Download the files that are not there yet; the folder they are in."""
+    folder = WORK / "weights" / fingerprint(url)
+    for name in names:
+        if (folder / name).exists():
+            continue
+        address = f"{url.rstrip('/')}/{name}"
+        try:
+            with (
+                urllib.request.urlopen(address, timeout=60) as answer,
+                atomic(folder / name) as temporary,
+                temporary.open("wb") as stream,
+            ):
+                shutil.copyfileobj(answer, stream)
+        except OSError as error:
+            raise UserError(
+                f"{address}: {error}\nUsers report the released weights as forbidden. Put the three"
+                " files in a folder and set pretrained.source=files pretrained.path=FOLDER, or set"
+                " pretrained.source=train to train them on MUSIC"
+            ) from error
+    return folder
+
+
+def take_over(folder: Path, network: nn.Module) -> None:
+    """Check that a folder's three files fit the network, and copy them."""
+    load_weights(folder, network)
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    for name in weight_files(network):
+        shutil.copyfile(folder / name, OUTPUT / name)
+        log.info("%s taken over", folder / name)
+
+
+if __name__ == "__main__":
+    run_stage(main)

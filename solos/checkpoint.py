@@ -1,0 +1,92 @@
+"""Weights on disk: exported networks, and the state of an unfinished training."""
+
+import io
+from pathlib import Path
+
+import torch
+import yaml
+from torch import nn
+
+from solos.config import Recipe, SopRecipe
+from solos.errors import UserError
+from solos.files import atomic
+from solos.models import MultiHeadUNet, SoundOfPixels
+
+DESCRIPTION = "network.yaml"
+
+
+def build_network(recipe: Recipe) -> nn.Module:
+    """The network that a recipe describes, with random weights."""
+    if isinstance(recipe, SopRecipe):
+        return SoundOfPixels(recipe.channels, recipe.components)
+    return MultiHeadUNet(recipe.channels, recipe.dropout)
+
+
+def weight_files(network: nn.Module) -> dict[str, nn.Module]:
+    """File name of each part of a network; Sound of Pixels' are those of its release."""
+    if isinstance(network, SoundOfPixels):
+        return {
+            "sound_best.pth": network.sound,
+            "frame_best.pth": network.frame,
+            "synthesizer_best.pth": network.synthesizer,
+        }
+    return {"mhunet_best.pth": network}
+
+
+def save_state(path: Path, state: dict) -> None:
+    """Write tensors and plain values atomically; equal states give equal bytes."""
+    buffer = io.BytesIO()  # a file's name would end up in its bytes
+    torch.save(state, buffer)
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def load_state(path: Path) -> dict:
+    """Read what :func:`save_state` wrote, or any file of tensors; no code in it is run.
+
+    Raises:
+        UserError: the file is missing or no such file.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except Exception as error:  # torch raises many types for a damaged or unsafe file
+        first_line = str(error).splitlines()[0]
+        raise UserError(f"{path} can't be read as a file of weights: {first_line}") from error
+
+
+def save_network(folder: Path, network: nn.Module, description: dict) -> None:
+    """Export a network's weights, and a description a person can read."""
+    for name, part in weight_files(network).items():
+        save_state(folder / name, part.state_dict())
+    with atomic(folder / DESCRIPTION) as temporary:
+        temporary.write_text(yaml.safe_dump(description, sort_keys=False))
+
+
+def load_weights(folder: Path, network: nn.Module) -> None:
+    """Load exported or released weights strictly.
+
+    Raises:
+        UserError: a file is missing, or a tensor's name or shape differs; the first few are named.
+    """
+    for name, part in weight_files(network).items():
+        state = load_state(folder / name)
+        problems = _differences(part.state_dict(), state)
+        if problems:
+            listed = "\n  ".join(problems[:3])
+            raise UserError(
+                f"{folder / name} does not fit the network ({len(problems)} difference(s)):\n"
+                f"  {listed}\nMake train.sop.channels and components those of the file's network"
+            )
+        part.load_state_dict(state)
+
+
+def _differences(expected: dict, found: dict) -> list[str]:
+    lines = [f"{name}: missing" for name in expected if name not in found]
+    lines += [f"{name}: not in the network" for name in found if name not in expected]
+    for name, tensor in expected.items():
+        if name in found and found[name].shape != tensor.shape:
+            shapes = f"{tuple(found[name].shape)}, {tuple(tensor.shape)} expected"
+            lines.append(f"{name}: shape {shapes}")
+    return lines

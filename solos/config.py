@@ -1,0 +1,296 @@
+"""The sections of ``params.yaml``, typed and checked.
+
+``params.yaml`` is composed from ``conf/`` (see README). Every stage loads the whole of it, so an
+unknown key, a wrong type or an impossible value anywhere is reported before any work starts, all
+problems in one message.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from solos.errors import UserError
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class ConfigError(UserError):
+    """``params.yaml`` is missing or holds something that can't be run."""
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys and wrong types are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Parallel(Section):
+    """How the items of a stage (recordings, pieces) are spread: joblib's backend and workers."""
+
+    backend: Literal["loky", "threading"]
+    jobs: int
+    """Workers; -1 for one a core."""
+
+
+class SynthesizeSolos(Section):
+    """Rendered solo recordings, in the layout of a downloaded Solos or MUSIC."""
+
+    recordings: Count
+    """Recordings of each instrument."""
+    seconds: Annotated[float, Field(ge=10)]
+    """Shortest music in a recording, without the silent lead-in and tail."""
+    height: Annotated[int, Field(ge=64, multiple_of=2)]
+    """Height of the picture in pixels (4:3)."""
+
+
+class SynthesizeUrmp(Section):
+    """Rendered ensemble pieces, in the layout of URMP."""
+
+    pieces: Count
+    seconds: Annotated[float, Field(ge=6)]
+    """Longest excerpt of a piece."""
+    height: Annotated[int, Field(ge=64, multiple_of=2)]
+
+
+class Synthesize(Section):
+    """What to render; empty where the data is real."""
+
+    solos: SynthesizeSolos | None = None
+    music: SynthesizeSolos | None = None
+    urmp: SynthesizeUrmp | None = None
+
+
+class Dataset(Section):
+    """A training set."""
+
+    folder: str
+    """Where its ``index.csv`` lies (id, instrument, url, spans), and what relative URLs name."""
+
+
+class Download(Section):
+    """How recordings are fetched by yt-dlp."""
+
+    format: str
+    jobs: Count
+    """Downloads at a time."""
+    retries: Annotated[int, Field(ge=0)]
+    sleep_interval: Annotated[float, Field(ge=0)]
+    """Shortest pause before a download, seconds."""
+    max_sleep_interval: Annotated[float, Field(ge=0)]
+    sleep_interval_requests: Annotated[float, Field(ge=0)]
+    refusals: Count
+    """Rate-limit refusals in a row after which the rest is left pending."""
+    min_coverage: Annotated[float, Field(ge=0, le=1)]
+    """Share of the index that must be there for the stage to succeed."""
+    options: dict[
+        Literal["cookiefile", "cookiesfrombrowser", "extractor_args", "js_runtimes", "proxy"],
+        JsonValue,
+    ]
+    """Handed on to yt-dlp as they are."""
+
+    @model_validator(mode="after")
+    def _sleeps(self):
+        if self.max_sleep_interval < self.sleep_interval:
+            raise ValueError("max_sleep_interval must not be below sleep_interval")
+        return self
+
+
+class Extract(Section):
+    """How frames are kept."""
+
+    short_side: Annotated[int, Field(ge=32, multiple_of=2)]
+    """Pixels of a frame's shorter side."""
+    jpeg_quality: Annotated[int, Field(ge=2, le=31)]
+    """ffmpeg's -q:v: 2 is the best."""
+
+
+class Spectrograms(Section):
+    """How recordings are split and when a data set is too small."""
+
+    val_fraction: Fraction
+    """Share of an instrument's recordings held out for validation."""
+    min_recordings: Annotated[int, Field(ge=2)]
+    """Usable recordings that each instrument must have."""
+
+
+class Urmp(Section):
+    """The test set."""
+
+    path: str
+    """Folder that holds one folder a piece."""
+
+
+class Pretrained(Section):
+    """Where Sound of Pixels' MUSIC weights come from."""
+
+    source: Literal["train", "files", "url"]
+    path: str | None
+    """Folder with the three files, for ``files``."""
+    url: str | None
+    """Address of the folder with the three files, for ``url``."""
+
+    @model_validator(mode="after")
+    def _place(self):
+        needed = {"files": "path", "url": "url"}.get(self.source)
+        if needed and not getattr(self, needed):
+            raise ValueError(f"source: {self.source} needs pretrained.{needed}")
+        return self
+
+
+class Row(Section):
+    """One trained row of Table II."""
+
+    network: Literal["sop", "mhunet"]
+    init: Literal["scratch", "music"]
+    epochs: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _possible(self):
+        if self.init == "music" and self.network != "sop":
+            raise ValueError("init: music is Sound of Pixels' only (network: sop)")
+        if self.epochs == 0 and self.init == "scratch":
+            raise ValueError("epochs: 0 from scratch would score random weights")
+        return self
+
+
+class StepSchedule(Section):
+    """Learning rates multiplied by ``gamma`` at each milestone (epochs)."""
+
+    kind: Literal["step"]
+    milestones: list[Count]
+    gamma: Fraction
+
+
+class PlateauSchedule(Section):
+    """Learning rates multiplied by ``factor`` after ``patience`` epochs without improvement."""
+
+    kind: Literal["plateau"]
+    patience: Count
+    factor: Fraction
+
+
+class Curriculum(Section):
+    """Number of sources in a mix: from ``start``, raised by one on a plateau, up to ``stop``."""
+
+    start: Annotated[int, Field(ge=2)]
+    stop: Annotated[int, Field(ge=2, le=13)]
+    patience: Count
+    """Epochs without improvement before the maximum is raised."""
+    min_delta: Annotated[float, Field(ge=0)]
+    """What counts as an improvement of the validation loss."""
+
+    @model_validator(mode="after")
+    def _upwards(self):
+        if self.stop < self.start:
+            raise ValueError("stop must not be below start")
+        return self
+
+
+class Recipe(Section):
+    """What training both networks has in common."""
+
+    epochs: Count
+    channels: Annotated[list[Count], Field(min_length=3, max_length=8)]
+    """Channels of the U-Net's down blocks."""
+    batch_size: Count
+    val_mixes: Count
+    """Fixed validation mixes."""
+    optimizer: Literal["sgd", "adam"]
+    lr: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Annotated[StepSchedule | PlateauSchedule, Field(discriminator="kind")]
+    workers: Annotated[int, Field(ge=0)]
+    """Data-loading processes."""
+    device: Literal["auto", "cpu", "cuda"]
+
+
+class SopRecipe(Recipe):
+    """Sound of Pixels (Zhao et al., 2018)."""
+
+    mixes_per_recording: Count
+    """Mixes an epoch for each training recording."""
+    components: Count
+    """Channels between the video network and the audio network (K)."""
+    frames: Count
+    """Pictures of each source."""
+    frame_stride: Count
+    """Pictures (at 8 fps) between them."""
+    image_size: Annotated[int, Field(ge=32)]
+    """Side of the square crop, pixels."""
+    trunk_weights: Literal["imagenet", "random"]
+    """Start of the ResNet when training from scratch."""
+    lr_trunk: Positive
+    """Learning rate of the ResNet's trunk."""
+    n_src: Annotated[int, Field(ge=2)]
+    gain: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    """Range of each source's gain."""
+
+
+class MhuRecipe(Recipe):
+    """Multi-Head U-Net."""
+
+    train_mixes: Count
+    """Mixes an epoch."""
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    curriculum: Curriculum
+
+
+class Train(Section):
+    """The recipe of each network."""
+
+    sop: SopRecipe
+    mhunet: MhuRecipe
+
+
+class Evaluate(Section):
+    """How the rows are scored."""
+
+    batch_size: Count
+    """Segments separated at a time."""
+
+
+class Params(Section):
+    """All of ``params.yaml``."""
+
+    profile: str
+    seed: Annotated[int, Field(ge=0)]
+    parallel: Parallel
+    synthesize: Synthesize
+    dataset: dict[Literal["solos", "music"], Dataset]
+    download: Download
+    extract: Extract
+    spectrograms: Spectrograms
+    urmp: Urmp
+    pretrained: Pretrained
+    model: Annotated[dict[str, Row], Field(min_length=1)]
+    train: Train
+    evaluate: Evaluate
+
+
+def _line(error: dict) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "(top level)"
+    found = "" if error["type"] == "missing" else f" (found {str(error['input'])[:60]!r})"
+    return f"  {where}: {error['msg']}{found}"
+
+
+def load_params(path: Path) -> Params:
+    """Read and check ``params.yaml``.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or has problems, all of which are listed.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing: run `make params`") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    try:
+        return Params.model_validate(content)
+    except ValidationError as errors:
+        lines = [_line(error) for error in errors.errors()]
+        raise ConfigError(f"{path}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None

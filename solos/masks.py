@@ -1,0 +1,60 @@
+"""Time-frequency masks: their targets, what networks see, and how they are applied (paper, IV)."""
+
+import torch
+from torch import Tensor
+
+from solos import N_FFT
+from solos.stft import istft, log_unwarp
+
+MAX_MAGNITUDE = N_FFT // 2
+"""511, the window's sum: no waveform in [-1, 1] has a larger |STFT|."""
+_DB_FLOOR = 1e-10
+
+
+def binary_masks(mags: Tensor) -> Tensor:
+    """Complementary binary masks: 1 for the source that dominates the others, ties to the first.
+
+    Shape: (..., n_src, F, T) magnitudes -> the same, of 0 and 1, summing to 1 over sources.
+    """
+    winner = mags.argmax(dim=-3, keepdim=True)
+    return torch.zeros_like(mags).scatter_(-3, winner, 1.0)
+
+
+def ratio_masks(mags: Tensor) -> Tensor:
+    """Complementary ratio masks |S_j| / Σ_k |S_k|; equal shares where all sources are zero.
+
+    Shape: (..., n_src, F, T) magnitudes -> the same, summing to 1 over sources.
+    """
+    total = mags.sum(dim=-3, keepdim=True)
+    shares = mags / total.clamp_min(torch.finfo(mags.dtype).tiny)
+    return torch.where(total > 0, shares, 1 / mags.shape[-3])
+
+
+def clamp_magnitude(spec: Tensor) -> Tensor:
+    """Scale down complex bins above 511, keeping their phase: real audio can't exceed it."""
+    mag = spec.abs()
+    return spec * (MAX_MAGNITUDE / mag.clamp_min(MAX_MAGNITUDE))
+
+
+def log_input(mag: Tensor) -> Tensor:
+    """Sound of Pixels' input: log(magnitude + 1e-10)."""
+    return torch.log(mag + 1e-10)
+
+
+def decibel_input(mag: Tensor) -> Tensor:
+    """MHU-Net's input: dB above the spectrogram's minimum, scaled to [-1, 1] per spectrogram.
+
+    Shape: (..., F, T) -> the same. A constant spectrogram gives -1.
+    """
+    decibels = 20 * torch.log10(mag + _DB_FLOOR)
+    above = decibels - decibels.amin(dim=(-2, -1), keepdim=True)
+    return 2 * above / above.amax(dim=(-2, -1), keepdim=True).clamp_min(1e-6) - 1
+
+
+def apply_masks(mix_spec: Tensor, masks: Tensor, length: int) -> Tensor:
+    """Estimates from masks at the networks' resolution: unwarped, applied with the mixture's phase.
+
+    Shape: (..., 512, T) complex and (..., n_src, 256, T) -> (..., n_src, length), clipped to ±1.
+    """
+    spec = mix_spec.unsqueeze(-3) * log_unwarp(masks)
+    return istft(spec, length).clamp(-1, 1)

@@ -1,0 +1,26 @@
+"""What needs no training: the unprocessed mixture and the ceilings of masks.
+
+The oracles' masks are computed from the references at the networks' own resolution (256 log-spaced
+bins) and applied as the networks' are, so they bound what such masks can reach.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from solos.masks import apply_masks, binary_masks, ratio_masks
+from solos.stft import log_warp, stft
+
+BASELINES = ("mixture", "oracle_binary", "oracle_ratio")
+
+
+def baseline_estimates(mix: NDArray, references: NDArray) -> dict[str, NDArray]:
+    """Estimates of each baseline: the mixture for every source, ideal binary and ratio masks.
+
+    Shape: (n_samples,), (n_src, n_samples) -> (n_src, n_samples) each.
+    """
+    mix_spec = stft(torch.from_numpy(mix))
+    mags = log_warp(stft(torch.from_numpy(references)).abs())
+    masks = {"oracle_binary": binary_masks(mags), "oracle_ratio": ratio_masks(mags)}
+    oracles = {row: apply_masks(mix_spec, mask, mix.size).numpy() for row, mask in masks.items()}
+    return {"mixture": np.broadcast_to(mix, references.shape), **oracles}

@@ -1,0 +1,92 @@
+"""Shared fixtures: a training set small enough to be made in a moment."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from solos import config
+from solos.config import MhuRecipe, SopRecipe
+from solos.media import pack_frames
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def params() -> config.Params:
+    """The committed parameters."""
+    return config.load_params(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def sop_recipe(params) -> SopRecipe:
+    small = {"channels": [4, 8, 8], "components": 4, "val_mixes": 4, "batch_size": 2}
+    return params.train.sop.model_copy(update=small | {"mixes_per_recording": 1, "image_size": 32})
+
+
+@pytest.fixture(scope="session")
+def mhu_recipe(params) -> MhuRecipe:
+    small = {"channels": [4, 8, 8], "train_mixes": 6, "val_mixes": 4, "batch_size": 2}
+    curriculum = params.train.mhunet.curriculum.model_copy(update={"start": 2, "stop": 3})
+    return params.train.mhunet.model_copy(update=small | {"curriculum": curriculum})
+
+
+INSTRUMENTS = ("Cello", "Flute", "Tuba")
+LENGTH = 700
+"""STFT frames of a fake recording."""
+
+
+@pytest.fixture(scope="session")
+def training_set(tmp_path_factory) -> tuple[Path, Path]:
+    """Folders of spectrograms and pictures: 3 instruments, 3 recordings each, one for validation.
+
+    Each instrument has energy in a band of its own; spans are [100, 400) and [420, 690).
+    """
+    root = tmp_path_factory.mktemp("training_set")
+    spectrograms, extracted = root / "spectrograms", root / "extracted"
+    spectrograms.mkdir()
+    extracted.mkdir()
+    rows = []
+    for i, instrument in enumerate(INSTRUMENTS):
+        for take in range(3):
+            name = f"{instrument}-{take}"
+            _write_spectrogram(spectrograms, name, band=i, seed=10 * i + take)
+            _write_frames(extracted / f"{name}.zip", root / name, colour=80 * i + 10 * take)
+            rows.append((name, instrument, "val" if take == 2 else "train"))
+    _write_table(spectrograms, rows)
+    return spectrograms, extracted
+
+
+def _write_spectrogram(folder: Path, name: str, band: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    spec = np.zeros((LENGTH, 512, 2), np.float16)
+    spec[:, 20 + 60 * band : 60 + 60 * band] = rng.normal(0, 3, (LENGTH, 40, 2))
+    np.save(folder / f"{name}.npy", spec)
+    np.save(folder / f"{name}.peak.npy", np.linspace(0.2, 0.9, LENGTH, dtype=np.float32))
+
+
+def _write_frames(archive: Path, folder: Path, colour: int) -> None:
+    """140 pictures; the red channel counts them, the green one tells the recording."""
+    folder.mkdir()
+    for number in range(140):
+        Image.new("RGB", (48, 40), (number, colour, 0)).save(folder / f"{number:06d}.jpg")
+    pack_frames(folder, archive)
+
+
+def _write_table(folder: Path, rows: list[tuple[str, str, str]]) -> None:
+    table = pd.DataFrame(rows, columns=["id", "instrument", "split"])
+    table["status"], table["reason"], table["n_stft_frames"] = "ok", "", LENGTH
+    table["spans"] = json.dumps([[100, 400], [420, 690]])
+    table.to_csv(folder / "recordings.csv", index=False)
+
+
+torch.set_num_threads(1)  # the networks of the tests are too small to share
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)

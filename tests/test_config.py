@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.params import compose
+from solos.config import ConfigError, load_params
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def content() -> dict:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+@pytest.fixture
+def in_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def write(tmp_path: Path, content: dict) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_committed_params_are_the_composition(in_root, tmp_path):
+    """If this fails: `make params`, and commit params.yaml."""
+    compose(tmp_path / "params.yaml", [])
+    assert (tmp_path / "params.yaml").read_text() == (ROOT / "params.yaml").read_text()
+
+
+@pytest.mark.parametrize("model", ["all", "sop_pretrained", "sop", "sop_ft", "mhunet"])
+@pytest.mark.parametrize("data", ["mini", "solos"])
+def test_every_composition_is_valid(in_root, tmp_path, data, model):
+    compose(tmp_path / "params.yaml", [f"data={data}", f"model={model}"])
+    params = load_params(tmp_path / "params.yaml")
+    rows = ["sop_pretrained", "sop", "sop_ft", "mhunet"] if model == "all" else [model]
+    assert list(params.model) == rows
+    assert params.profile == data
+
+
+def test_the_real_profile_has_the_papers_figures(in_root, tmp_path):
+    compose(tmp_path / "params.yaml", ["data=solos"])
+    params = load_params(tmp_path / "params.yaml")
+    sop, mhunet = params.train.sop, params.train.mhunet
+    assert (sop.optimizer, sop.lr, sop.lr_trunk, sop.weight_decay) == ("sgd", 1e-3, 1e-4, 1e-4)
+    assert sop.channels == [64, 128, 256, 512, 512, 512, 512]
+    assert (sop.epochs, sop.schedule.milestones, sop.schedule.gamma) == (100, [40, 80], 0.1)
+    assert (sop.batch_size, sop.n_src, sop.components, sop.gain) == (20, 2, 32, [0.5, 1.5])
+    assert (sop.frames, sop.frame_stride, sop.image_size) == (3, 24, 224)
+    assert sop.mixes_per_recording == 100
+    assert mhunet.channels == [32, 64, 128, 256, 512, 512]
+    assert (mhunet.optimizer, mhunet.lr, mhunet.weight_decay) == ("adam", 1e-4, 5e-4)
+    assert (mhunet.train_mixes, mhunet.val_mixes, mhunet.batch_size) == (8000, 2000, 32)
+    assert (mhunet.epochs, mhunet.dropout) == (1000, 0.2)
+    assert (mhunet.schedule.patience, mhunet.schedule.factor) == (50, 0.5)
+    assert mhunet.curriculum.model_dump() == {
+        "start": 2,
+        "stop": 7,
+        "patience": 10,
+        "min_delta": 1e-4,
+    }
+    rows = {name: (row.init, row.epochs) for name, row in params.model.items()}
+    assert rows == {
+        "sop_pretrained": ("music", 0),
+        "sop": ("scratch", 100),
+        "sop_ft": ("music", 100),
+        "mhunet": ("scratch", 1000),
+    }
+
+
+def test_all_problems_are_listed_at_once(tmp_path, content):
+    content["sed"] = content.pop("seed")
+    content["train"]["sop"]["lr"] = "fast"
+    content["train"]["mhunet"]["curriculum"]["stop"] = 20
+    content["spectrograms"]["val_fraction"] = 1.5
+    content["download"]["max_sleep_interval"] = -1.0
+    with pytest.raises(ConfigError) as caught:
+        load_params(write(tmp_path, content))
+    message = str(caught.value)
+    assert "6 problem(s)" in message
+    for problem in (
+        "\n  seed: Field required",
+        "\n  sed: Extra inputs are not permitted",
+        "\n  train.sop.lr: Input should be a valid number (found 'fast')",
+        "\n  train.mhunet.curriculum.stop: Input should be less than or equal to 13 (found '20')",
+        "\n  spectrograms.val_fraction: Input should be less than 1 (found '1.5')",
+        "\n  download.max_sleep_interval: ",
+    ):
+        assert problem in message
+
+
+@pytest.mark.parametrize(
+    "section, change, problem",
+    [
+        ("model", {"x": {"network": "sop", "init": "scratch", "epochs": 0}}, "random weights"),
+        ("model", {"x": {"network": "mhunet", "init": "music", "epochs": 1}}, "Sound of Pixels'"),
+        ("model", {"x": {"network": "unet", "init": "scratch", "epochs": 1}}, "'sop' or 'mhunet'"),
+        ("model", {}, "at least 1 item"),
+        ("pretrained", {"source": "files", "path": None, "url": None}, "pretrained.path"),
+        ("pretrained", {"source": "url", "path": None, "url": None}, "pretrained.url"),
+    ],
+)
+def test_impossible_values(tmp_path, content, section, change, problem):
+    content[section] = change
+    with pytest.raises(ConfigError, match=problem):
+        load_params(write(tmp_path, content))
+
+
+def test_missing_and_broken_files(tmp_path):
+    with pytest.raises(ConfigError, match="make params"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("seed: [1")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("just text")
+    with pytest.raises(ConfigError, match="top level"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_composition_with_problems_leaves_the_old_file(in_root, tmp_path):
+    target = tmp_path / "params.yaml"
+    target.write_text("old")
+    with pytest.raises(ConfigError):
+        compose(target, ["seed=-1"])
+    assert target.read_text() == "old"

@@ -1,0 +1,56 @@
+"""dvc.yaml against the code and the configuration, without running a stage."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from closure import ROOT, reached_by
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def definition(stage: str) -> dict:
+    return STAGES[stage].get("do", STAGES[stage])
+
+
+def test_a_stage_is_a_file_in_pipeline():
+    not_stages = {"__init__", "common", "fit", "params"}
+    files = {path.stem for path in Path(ROOT / "pipeline").glob("*.py")} - not_stages
+    assert set(STAGES) == files | {"oracles"}
+    for stage in STAGES:
+        assert definition(stage)["cmd"].split()[:3] == ["python", "-m", f"pipeline.{script(stage)}"]
+
+
+def script(stage: str) -> str:
+    """The file of a stage: its own, but for the oracles, which are baselines too."""
+    return "baselines" if stage == "oracles" else stage
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_the_imports(stage):
+    """If this fails: make the stage's deps what is reached, no more and no less."""
+    code = {dep for dep in definition(stage)["deps"] if dep.endswith(".py")}
+    assert code == reached_by(ROOT / "pipeline" / f"{script(stage)}.py")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_has_its_own_section(stage):
+    """What differs by row or data set is checked by running; here, the sections' names."""
+    others = {"report": {"profile"}, "train": {"train.${item.network}"}}
+    expected = set() if script(stage) == "baselines" else others.get(stage, {stage})
+    params = set(definition(stage).get("params", []))
+    assert expected <= {param.removesuffix(".${key}") for param in params} | params
+
+
+def test_outputs_are_ignored_by_git_and_metrics_are_not():
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    for stage in STAGES:
+        for out in definition(stage)["outs"]:
+            assert any(f"/{out}/".startswith(line) for line in ignored if line.endswith("/")), out
+    assert not any(line.startswith("/metrics") for line in ignored)
+
+
+def test_no_artificial_data_in_the_library_outside_synthesis():
+    """A profile is data: nothing but the renderer knows which one it is."""
+    for path in (ROOT / "solos").glob("*.py"):
+        assert "mini" not in path.read_text().replace("minimum", "").split(), path

@@ -1,0 +1,169 @@
+"""The whole pipeline, as a user runs it, on the smallest data and networks that mean anything."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from closure import ROOT
+
+TINY = (
+    "synthesize.solos.recordings=2",
+    "synthesize.solos.seconds=10.0",
+    "synthesize.solos.height=96",
+    "synthesize.music.recordings=2",
+    "synthesize.music.seconds=10.0",
+    "synthesize.music.height=96",
+    "synthesize.urmp.pieces=2",
+    "synthesize.urmp.seconds=14.0",
+    "synthesize.urmp.height=96",
+    "extract.short_side=40",
+    "train.sop.channels=[2,4,4]",
+    "train.sop.components=2",
+    "train.sop.image_size=32",
+    "train.sop.mixes_per_recording=1",
+    "train.sop.val_mixes=4",
+    "train.sop.epochs=1",
+    "train.mhunet.channels=[2,4,4]",
+    "train.mhunet.train_mixes=16",
+    "train.mhunet.val_mixes=4",
+    "train.mhunet.epochs=1",
+    "train.mhunet.curriculum.stop=3",
+)
+ROWS = ["mixture", "sop_pretrained", "sop", "sop_ft", "mhunet", "oracle_binary", "oracle_ratio"]
+
+
+class Clone:
+    """A clone of the project in a folder of its own, and its commands."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        bin_folder = Path(sys.executable).parent
+        quiet = {"DVC_NO_ANALYTICS": "true", "TQDM_DISABLE": "1"}
+        path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+        self.environment = os.environ | quiet | {"PATH": path}
+        self._copy()
+        self.run("git", "init", "--quiet")
+        self.run("git", "add", ".")
+        self.run("git", *"-c user.name=test -c user.email=test commit -qm test".split())
+
+    def _copy(self) -> None:
+        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.check_output(listed, cwd=ROOT, text=True).rstrip("\0").split("\0")
+        for name in names:
+            if (ROOT / name).exists() and name != "dvc.lock":
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, self.folder / name)
+
+    def run(self, *command: str, ok: bool = True) -> str:
+        """Output of a command; with ``ok``, it must succeed."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode == 0) == ok, f"{' '.join(command)}\n{done.stdout[-4000:]}"
+        return done.stdout
+
+    def metrics(self) -> dict[str, dict]:
+        folder = self.folder / "metrics"
+        return {row: json.loads((folder / f"{row}.json").read_text()) for row in ROWS}
+
+    def table(self, name: str) -> list[dict]:
+        with (self.folder / name).open() as stream:
+            return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Clone:
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    clone.run("python", "-m", "pipeline.params", *TINY)
+    clone.run("dvc", "repro")
+    return clone
+
+
+def test_every_row_is_scored_on_the_same_sources(clone):
+    metrics = clone.metrics()
+    for row in ROWS:
+        lines = clone.table(f"data/evaluation/{row}.csv")
+        assert len({(line["piece"], line["segment"]) for line in lines}) == 4
+        assert metrics[row]["segments"] + metrics[row]["skipped"] == 4
+    assert metrics["mixture"]["segments"] == 4
+    assert metrics["mixture"]["SDR"]["mean"] < 3
+    assert metrics["oracle_ratio"]["SDR"]["mean"] > metrics["mixture"]["SDR"]["mean"] + 5
+
+
+def test_every_recording_is_accounted_for(clone):
+    for name, recordings in (("solos", 26), ("music", 22)):
+        for table in ("raw/{}/status", "extracted/{}/status", "spectrograms/{}/recordings"):
+            rows = clone.table(f"data/{table.format(name)}.csv")
+            assert [row["status"] for row in rows] == ["ok"] * recordings
+
+
+def test_metrics_show_is_the_table_and_nothing_else(clone):
+    lines = clone.run("dvc", "metrics", "show").strip().splitlines()
+    assert [line.split()[0] for line in lines] == ["Path"] + [f"metrics/{row}.json" for row in ROWS]
+
+
+def test_the_report_has_the_table(clone):
+    report = (clone.folder / "report" / "table2.md").read_text()
+    mean = clone.metrics()["mhunet"]["SDR"]["mean"]
+    assert "−0.56 ± 5.96" in report  # published
+    assert f"{mean:.2f}".replace("-", "−") in report  # measured
+
+
+def test_the_training_log_has_every_epoch(clone):
+    for row, epochs in (("sop_pretrained", 1), ("sop", 2), ("mhunet", 2)):
+        folder = clone.folder / "data" / "training" / row / "plots" / "metrics"
+        for name in ("val_loss", "lr", "max_src"):
+            lines = (folder / f"{name}.tsv").read_text().splitlines()
+            assert len(lines) == 1 + epochs
+
+
+def test_a_second_repro_has_nothing_to_do(clone):
+    assert "Data and pipelines are up to date." in clone.run("dvc", "repro")
+
+
+def test_sop_pretrained_is_the_music_weights(clone):
+    music, row = clone.folder / "data/weights/music", clone.folder / "data/models/sop_pretrained"
+    for name in ("sound_best.pth", "frame_best.pth", "synthesizer_best.pth"):
+        assert (music / name).read_bytes() == (row / name).read_bytes()
+
+
+def test_a_broken_recording_is_a_line_and_the_rest_goes_on(clone, tmp_path):
+    """A truncated video: a reasoned line in each table; training goes on without it."""
+    row = clone.table("data/raw/solos/status.csv")[0]
+    video = clone.folder / "data" / "raw" / "solos" / row["file"]
+    whole = video.read_bytes()
+    video.unlink()
+    video.write_bytes(whole[: len(whole) // 3])
+    clone.run("python", "-m", "pipeline.extract", "solos")
+    extracted = clone.table("data/extracted/solos/status.csv")[0]
+    assert extracted["status"] != "ok" and extracted["reason"]
+    message = clone.run("python", "-m", "pipeline.spectrograms", "solos", ok=False)
+    assert "Traceback" not in message
+    assert row["instrument"] in message  # it has one usable recording left, and two are needed
+    clone.run("dvc", "checkout", "--force")
+
+
+def test_one_row_as_an_experiment(clone):
+    """Last, as it changes the workspace: other hyper-parameters, from the command line."""
+    before = clone.metrics()["sop"]
+    clone.run("git", "add", ".")
+    clone.run("git", *"-c user.name=test -c user.email=test commit -qm run".split())
+    overrides = [*TINY, "model=sop", "model.sop.epochs=2"]
+    flags = [part for override in overrides for part in ("-S", override)]
+    output = clone.run("dvc", "exp", "run", *flags)
+    assert "Running stage 'train@sop'" in output
+    assert "Running stage 'train@mhunet'" not in output
+    assert "Running stage 'extract@solos'" not in output
+    assert clone.metrics()["sop"] != before
+    assert "metrics/sop.json" in clone.run("dvc", "metrics", "diff")

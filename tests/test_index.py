@@ -1,0 +1,74 @@
+import pytest
+
+from solos.errors import UserError
+from solos.index import Recording, dump_spans, load_spans, read_index, write_index
+
+HEADER = "id,instrument,url,spans\n"
+
+
+def test_what_is_written_comes_back_with_relative_urls_resolved(tmp_path):
+    path = tmp_path / "set" / "index.csv"
+    remote = Recording("l0GBOoS_Zv4", "Violin", "https://youtu.be/x", ((0, 200), (763, 1450)))
+    local = Recording("-abc_DEF123", "DoubleBass", "videos/-abc_DEF123.mp4", ())
+    write_index(path, [remote, local])
+    assert path.read_text().splitlines()[1:] == [
+        'l0GBOoS_Zv4,Violin,https://youtu.be/x,"[[0,200],[763,1450]]"',
+        "-abc_DEF123,DoubleBass,videos/-abc_DEF123.mp4,[]",
+    ]
+    url = f"file://{tmp_path}/set/videos/-abc_DEF123.mp4"
+    assert read_index(path) == [remote, Recording("-abc_DEF123", "DoubleBass", url, ())]
+
+
+def test_folders_with_spaces_and_percent_signs_make_proper_urls(tmp_path):
+    path = tmp_path / "a b%20c" / "index.csv"
+    write_index(path, [Recording("a", "Tuba", "a.mp4", ())])
+    assert read_index(path)[0].url.endswith("/a%20b%2520c/a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("../etc,Tuba,u,[]", "id '../etc'"),
+        (",Tuba,u,[]", "id ''"),
+        ("a,,u,[]", "must not be empty"),
+        ("a,Tuba,,[]", "must not be empty"),
+        ("a,Tuba,u", "spans are not JSON"),
+        ('a,Tuba,u,"[[5,5]]"', "0 <= start < end"),
+        ('a,Tuba,u,"[[-1,5]]"', "0 <= start < end"),
+        ('a,Tuba,u,"[[0.5,5]]"', "0 <= start < end"),
+        ('a,Tuba,u,"[[1,2,3]]"', "0 <= start < end"),
+        ('a,Tuba,u,"{}"', "0 <= start < end"),
+        ("b,Tuba,u,[]\nb,Tuba,v,[]", "'b' occurs twice"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path, row, complaint):
+    path = tmp_path / "index.csv"
+    path.write_text(HEADER + row + "\n")
+    with pytest.raises(UserError, match="bad row") as error:
+        read_index(path)
+    assert complaint in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_all_bad_rows_are_listed_with_their_lines(tmp_path):
+    path = tmp_path / "index.csv"
+    path.write_text(HEADER + "a b,Tuba,u,[]\nc,Tuba,u,[]\nd,Tuba,u,x\n")
+    with pytest.raises(UserError, match=r"(?s)2 bad.*line 2: id 'a b'.*line 4: spans"):
+        read_index(path)
+
+
+def test_missing_file_columns_and_rows(tmp_path):
+    path = tmp_path / "index.csv"
+    with pytest.raises(UserError, match="is missing"):
+        read_index(path)
+    path.write_text("id,instrument\na,Tuba\n")
+    with pytest.raises(UserError, match="url, spans"):
+        read_index(path)
+    path.write_text(HEADER)
+    with pytest.raises(UserError, match="no recordings"):
+        read_index(path)
+
+
+def test_spans_as_json():
+    assert dump_spans(((0, 200), (763, 1450))) == "[[0,200],[763,1450]]"
+    assert load_spans("[[0, 200], [763, 1450]]") == ((0, 200), (763, 1450))

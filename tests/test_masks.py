@@ -1,0 +1,58 @@
+import torch
+
+from solos.masks import (
+    apply_masks,
+    binary_masks,
+    clamp_magnitude,
+    decibel_input,
+    log_input,
+    ratio_masks,
+)
+from solos.stft import stft
+
+MAGS = torch.tensor([[3.0, 1.0, 0.0, 2.0], [1.0, 4.0, 0.0, 2.0]]).reshape(2, 2, 2)
+
+
+def test_binary_masks_choose_the_dominant_source():
+    first, second = binary_masks(MAGS)
+    assert first.tolist() == [[1, 0], [1, 1]]  # ties and silence go to the first source
+    assert second.tolist() == [[0, 1], [0, 0]]
+
+
+def test_ratio_masks_are_shares():
+    first, second = ratio_masks(MAGS)
+    assert torch.allclose(first, torch.tensor([[0.75, 0.2], [0.5, 0.5]]))
+    assert torch.allclose(first + second, torch.ones(2, 2))
+
+
+def test_batched_masks_sum_to_one():
+    mags = torch.rand(2, 5, 7, 3)
+    assert torch.allclose(ratio_masks(mags).sum(1), torch.ones(2, 7, 3))
+    assert torch.equal(binary_masks(mags).sum(1), torch.ones(2, 7, 3))
+
+
+def test_clamp_keeps_phase_and_what_is_below_511():
+    spec = torch.tensor([300 + 400j, 600 + 800j])
+    expected = torch.tensor([300 + 400j, 306.6 + 408.8j])
+    assert torch.allclose(clamp_magnitude(spec), expected)
+
+
+def test_log_input_is_the_natural_logarithm():
+    assert torch.allclose(log_input(torch.tensor([torch.e, 0.0])), torch.tensor([1.0, -23.02585]))
+
+
+def test_decibel_input_spans_minus_one_to_one():
+    mag = torch.tensor([[0.01, 0.1], [1.0, 0.1]])  # -40, -20, 0, -20 dB
+    assert torch.allclose(decibel_input(mag), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+    assert torch.equal(decibel_input(torch.zeros(2, 2)), -torch.ones(2, 2))
+
+
+def test_masks_of_ones_give_the_mixture_back():
+    wave = torch.rand(1000 * 10) - 0.5
+    estimate = apply_masks(stft(wave), torch.ones(2, 256, 40), wave.numel())
+    assert torch.allclose(estimate, wave.expand(2, -1), atol=1e-5)
+
+
+def test_estimates_are_clipped():
+    wave = torch.rand(1000 * 10) - 0.5
+    assert apply_masks(stft(wave), torch.full((1, 256, 40), 9.0), wave.numel()).abs().max() == 1

@@ -1,0 +1,264 @@
+"""BSS Eval against mir_eval and by hand; SI-SDR by hand."""
+
+import warnings
+
+import numpy as np
+import pytest
+from mir_eval.separation import bss_eval_sources
+
+from solos.metrics import bss_eval, si_sdr
+
+RATE = 11025
+
+
+def noise(n_src, rng, n_samples=RATE // 2):
+    return rng.standard_normal((n_src, n_samples))
+
+
+def correlated(n_src, rng):
+    waves = noise(n_src, rng)
+    return waves + 0.9 * waves[::-1]
+
+
+def tonal(n_src, rng, n_samples=RATE):
+    """Decaying harmonic notes over faint noise."""
+    t = np.arange(n_samples) / RATE
+    pitch = rng.uniform(100, 600, (n_src, 1, 1)) * np.arange(1, 9)[:, None]
+    notes = np.sin(2 * np.pi * pitch * t + rng.uniform(0, 6, pitch.shape)).sum(axis=1)
+    return 0.1 * notes * np.exp(-(3 * t % 1)) + 1e-4 * rng.standard_normal((n_src, n_samples))
+
+
+def filtered(n_src, rng):
+    """Long random impulse responses: references whose estimates need all 512 taps."""
+    taps = rng.standard_normal((n_src, 400)) * np.exp(-np.arange(400) / 100)
+    pairs = zip(noise(n_src, rng, 9000), taps, strict=True)
+    return np.stack([np.convolve(wave, tap)[:9000] for wave, tap in pairs])
+
+
+def leaky(references, rng, leak=0.3, level=0.1):
+    """Estimates with a share of the other sources and noise."""
+    others = references.sum(axis=0) - references
+    artifacts = level * references.std() * rng.standard_normal(references.shape)
+    return references + leak * others + artifacts
+
+
+def mir_eval_scores(references, estimates):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated: pinned, and used only here
+        return np.array(bss_eval_sources(references, estimates, compute_permutation=False)[:3])
+
+
+def scores(references, estimates):
+    return np.array(bss_eval(references=references, estimates=estimates))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_src"),
+    [(kind, n_src) for kind in (noise, correlated, tonal, filtered) for n_src in (2, 3)]
+    + [(correlated, 4)],
+)
+def test_bss_eval_equals_mir_eval(kind, n_src, rng):
+    references = kind(n_src, rng)
+    estimates = leaky(references, rng)
+    expected = mir_eval_scores(references, estimates)
+    np.testing.assert_allclose(scores(references, estimates), expected, atol=1e-6, rtol=0)
+
+
+def test_bss_eval_equals_mir_eval_over_levels_and_precisions(rng):
+    levels = 10 ** (np.array([[0], [-40], [-80]]) / 20)
+    references = (noise(3, rng) * levels).astype(np.float32)
+    estimates = leaky(references, rng, leak=1e-3, level=1e-4).astype(np.float32)
+    expected = mir_eval_scores(references.astype(float), estimates.astype(float))
+    np.testing.assert_allclose(scores(references, estimates), expected, atol=1e-6, rtol=0)
+
+
+def test_mixture_of_rounded_references_has_the_artifacts_of_its_rounding(rng):
+    # ‖e‖² - ‖Pe‖² would cancel here; mir_eval takes the residual sample by sample
+    references = noise(3, rng)
+    mix = np.round(references.sum(axis=0) * 2**20) / 2**20
+    estimates = np.tile(mix, (3, 1))
+    measured = scores(references, estimates)
+    expected = mir_eval_scores(references, estimates)
+    assert (expected[2] > 120).all()
+    np.testing.assert_allclose(measured, expected, atol=1e-6, rtol=0)
+
+
+def test_an_estimate_filtered_by_fewer_than_512_taps_is_free_of_distortion(rng):
+    references = noise(2, rng)
+    within, beyond = np.zeros(512), np.zeros(513)
+    within[[0, 511]] = beyond[[0, 512]] = 1, 0.5
+    n_samples = references.shape[1]
+    references[:, -600:] = 0  # the filters' tails stay inside
+    for taps, sdr in ((within, np.inf), (beyond, 10 * np.log10(1 / 0.25))):
+        estimates = np.stack([np.convolve(wave, taps)[:n_samples] for wave in references])
+        measured = bss_eval(references=references, estimates=estimates).sdr
+        if np.isinf(sdr):
+            assert (measured > 200).all()
+        else:  # the tap beyond is as good as noise, of which filters catch a share
+            np.testing.assert_allclose(measured, sdr, atol=1.5)
+
+
+def test_sdr_of_orthogonal_noise_is_its_level(rng):
+    # Disjoint in time by more than a filter's reach: projections are known exactly
+    references, other = np.zeros((1, 8000)), np.zeros((1, 8000))
+    references[0, :2000] = rng.standard_normal(2000)
+    other[0, 4000:6000] = rng.standard_normal(2000)
+    other *= 0.1 * np.linalg.norm(references) / np.linalg.norm(other)
+    measured = bss_eval(references=references, estimates=references + other)
+    np.testing.assert_allclose([measured.sdr, measured.sar], 20, atol=1e-9)
+    assert measured.sir == np.inf
+
+
+def test_interference_alone_is_sir_and_leaves_no_artifacts(rng):
+    references = np.zeros((2, 8000))
+    references[0, :2000], references[1, 4000:6000] = rng.standard_normal((2, 2000))
+    references /= np.linalg.norm(references, axis=1, keepdims=True)
+    estimates = references + 10 ** (-13 / 20) * references[::-1]
+    measured = bss_eval(references=references, estimates=estimates)
+    np.testing.assert_allclose([measured.sdr, measured.sir], 13, atol=1e-9)
+    assert (measured.sar > 250).all()
+
+
+def test_rows_equal_separate_calls(rng):
+    references = noise(3, rng)
+    rows = np.stack([leaky(references, rng, leak) for leak in (0.1, 0.5, 2)])
+    together = scores(references, rows)
+    assert together.shape == (3, 3, 3)
+    for row, estimates in enumerate(rows):
+        np.testing.assert_allclose(together[:, row], scores(references, estimates), atol=1e-9)
+    assert (np.diff(together[0], axis=0) < 0).all()  # more leakage, lower SDR
+
+
+def test_scale_of_estimates_and_references_changes_nothing(rng):
+    references = noise(2, rng)
+    estimates = leaky(references, rng)
+    expected = scores(references, estimates)
+    for scale in (-3.7, 1e-9, 1e9):
+        np.testing.assert_allclose(scores(references, scale * estimates), expected, atol=1e-8)
+        np.testing.assert_allclose(scores(scale * references, estimates), expected, atol=1e-8)
+
+
+def test_order_is_fixed(rng):
+    references = noise(3, rng)
+    estimates = leaky(references, rng)
+    order = [2, 0, 1]
+    together = scores(references[order], estimates[order])
+    np.testing.assert_allclose(together, scores(references, estimates)[:, order], atol=1e-9)
+    wrong = bss_eval(references=references, estimates=estimates[order])
+    assert (wrong.sdr < -5).all()
+    # What isn't explained by any reference doesn't depend on which one was meant
+    np.testing.assert_allclose(wrong.sar, scores(references, estimates)[2, order], atol=1e-9)
+
+
+def test_an_estimate_equal_to_its_reference_is_near_perfect(rng):
+    references = noise(2, rng)
+    measured = scores(references, references.copy())
+    assert (measured > 200).all()
+
+
+def test_one_source_has_infinite_sir(rng):
+    references = noise(1, rng)
+    measured = bss_eval(references=references, estimates=leaky(references, rng))
+    assert measured.sir.tolist() == [np.inf]
+    np.testing.assert_array_equal(measured.sdr, measured.sar)
+    apart = np.zeros((2, 1, 3000))
+    apart[0, 0, :100] = apart[1, 0, 2000:2100] = 1
+    assert bss_eval(references=apart[0], estimates=apart[1]).sir.tolist() == [np.inf]
+    # Noise at -20 dB, of which 512 taps fit 512 / 6023 of the dimensions
+    assert measured.sdr == pytest.approx(20 - 10 * np.log10(1 - 512 / 6023), abs=0.2)
+
+
+def test_silent_reference_is_nan_and_leaves_the_others_as_without_it(rng):
+    references = noise(3, rng)
+    estimates = leaky(references, rng)
+    references[1] = 0
+    measured = scores(references, estimates)
+    assert np.isnan(measured[:, 1]).all()
+    kept = [0, 2]
+    np.testing.assert_allclose(
+        measured[:, kept], scores(references[kept], estimates[kept]), atol=1e-9
+    )
+    assert np.isnan(si_sdr(references=references, estimates=estimates)).tolist() == [0, 1, 0]
+
+
+def test_silent_estimate_is_nan_alone(rng):
+    references = noise(3, rng)
+    rows = np.stack([leaky(references, rng)] * 2)
+    expected = scores(references, rows[0])
+    rows[1, 2] = 0
+    measured = scores(references, rows)
+    assert np.isnan(measured).sum() == 3
+    assert np.isnan(measured[:, 1, 2]).all()
+    np.testing.assert_allclose(measured[:, 0], expected, atol=1e-9)
+    np.testing.assert_allclose(measured[:, 1, :2], expected[:, :2], atol=1e-9)
+
+
+def test_everything_silent_is_nan(rng):
+    silence = np.zeros((2, 1000))
+    assert np.isnan(scores(silence, noise(2, rng, 1000))).all()
+    assert np.isnan(si_sdr(references=silence, estimates=silence)).all()
+
+
+@pytest.mark.parametrize("kind", [noise, tonal])
+def test_identical_references_are_projected_on_what_they_span(kind, rng):
+    references = kind(3, rng)
+    references[1] = references[0]
+    estimates = leaky(references, rng)
+    measured = scores(references, estimates)
+    kept = [0, 2]
+    expected = scores(references[kept], estimates[kept])
+    np.testing.assert_allclose(measured[:, kept], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_samples", [1, 100, 511])
+def test_signals_shorter_than_the_filters_span_everything(n_samples, rng):
+    # More delayed references than samples: G is singular, nothing is left for artifacts
+    references = noise(2, rng, n_samples)
+    measured = scores(references, leaky(references, rng))
+    assert np.isfinite(measured).all()
+    assert (measured[2] > 120).all()
+
+
+@pytest.mark.parametrize(
+    ("references", "estimates", "message"),
+    [
+        (np.ones(100), np.ones(100), r"\(100,\)"),
+        (np.ones((2, 0)), np.ones((2, 0)), r"\(2, 0\)"),
+        (np.ones((2, 100)), np.ones((3, 100)), r"\(3, 100\)"),
+        (np.ones((2, 100)), np.ones((2, 99)), r"\(2, 99\)"),
+        (np.ones((2, 100)), np.ones((1, 1, 2, 100)), r"\(1, 1, 2, 100\)"),
+        (np.ones((2, 100)), np.full((2, 100), np.nan), "estimates hold 200 NaN"),
+        (np.full((2, 100), np.inf), np.ones((2, 100)), "references hold 200 NaN or inf"),
+    ],
+)
+@pytest.mark.parametrize("metric", [bss_eval, si_sdr])
+def test_bad_input_is_refused_with_what_was_found(metric, references, estimates, message):
+    with pytest.raises(ValueError, match=message):
+        metric(references=references, estimates=estimates)
+
+
+def test_si_sdr_by_hand():
+    references = np.array([[3.0, 0, 0, 0], [0, 1, 1, 0], [1, 0, 0, 0]])
+    estimates = np.array([[5.0, 0, 0.5, 0], [0, 2, 0, 0], [0, 1, 0, 0]])
+    # 5²/0.5² = 100; (2, 0) on (1, 1): target (1, 1), rest (1, -1); orthogonal
+    expected = [20, 0, -np.inf]
+    measured = si_sdr(references=references, estimates=estimates)
+    np.testing.assert_allclose(measured, expected, atol=1e-9)
+
+
+def test_si_sdr_of_a_multiple_is_infinite_and_rows_equal_separate_calls(rng):
+    references = np.array([[1.0, 0, 0, 0]])
+    assert si_sdr(references=references, estimates=-2 * references).tolist() == [np.inf]
+    references = noise(2, rng)
+    rows = np.stack([leaky(references, rng), leaky(references, rng)])
+    together = si_sdr(references=references, estimates=rows)
+    assert together.shape == (2, 2)
+    for row, estimates in enumerate(rows):
+        separate = si_sdr(references=references, estimates=estimates)
+        np.testing.assert_allclose(together[row], separate, atol=1e-12)
+    np.testing.assert_allclose(si_sdr(references=references, estimates=1e-6 * rows), together)

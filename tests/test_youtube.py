@@ -1,0 +1,297 @@
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from test_media import write_clip
+from yt_dlp.utils import DownloadError, GeoRestrictedError
+
+from pipeline import download as stage
+from solos import youtube
+from solos.errors import UserError
+from solos.files import file_hash
+from solos.index import Recording, write_index
+from solos.tables import read_table
+from solos.youtube import Fetcher, classify
+
+# What yt-dlp passes on from YouTube, word for word (the apostrophes of some are typographic).
+MESSAGES = [
+    ("private", "Private video. Sign in if you've been granted access to this video"),
+    ("private", "Video unavailable. This video is private"),
+    ("removed", "Video unavailable. This video has been removed by the uploader"),
+    (
+        "removed",
+        "Video unavailable. This video is no longer available due to a copyright claim by "
+        "Sarah Ann Kennedy",
+    ),
+    (
+        "removed",
+        "This video has been removed for violating YouTube's policy on nudity or sexual content",
+    ),
+    (
+        "terminated",
+        "Video unavailable. This video is no longer available because the YouTube account "
+        "associated with this video has been terminated.",
+    ),
+    (
+        "terminated",
+        "This video has been removed. The account associated with this video has been terminated "
+        "due to multiple third-party notifications of copyright infringement.",
+    ),
+    (
+        "geo",
+        "Video unavailable. The uploader has not made this video available in your country",
+    ),
+    (
+        "geo",
+        "Video unavailable. This video contains content from SME, who has blocked it in your "
+        "country on copyright grounds",
+    ),
+    (
+        "age",
+        "Sign in to confirm your age. This video may be inappropriate for some users. Use "
+        "--cookies-from-browser or --cookies for the authentication.",
+    ),
+    (
+        "members",
+        "Join this channel to get access to members-only content like this video, and other "
+        "exclusive perks.",
+    ),
+    (
+        "members",
+        "This video is available to this channel's members on level: Assistant (or any higher "
+        "level). Join this channel to get access to members-only content and other exclusive "
+        "perks.",
+    ),
+    ("unavailable", "Video unavailable"),
+    ("unavailable", "Video unavailable. This video is not available"),
+    ("unavailable", "This video is unavailable"),
+    ("unavailable", "Unable to download webpage: HTTP Error 404: Not Found"),
+    ("unavailable", "Unsupported URL: https://example.org/"),
+    (
+        "rate_limited",
+        "Video unavailable. This content isn't available, try again later. Your account has been "
+        "rate-limited by YouTube for up to an hour. It is recommended to use `-t sleep` to add a "
+        "delay between video requests to avoid exceeding the rate limit.",
+    ),
+    ("rate_limited", "This content isn’t available, try again later."),
+    (
+        "blocked",
+        "Sign in to confirm you’re not a bot. Use --cookies-from-browser or --cookies for the "
+        "authentication. See https://github.com/yt-dlp/yt-dlp/wiki/FAQ for how to pass cookies",
+    ),
+    ("blocked", "Sign in to confirm you're not a bot. This helps protect our community."),
+    ("blocked", "All player responses are invalid. Your IP is likely being blocked by Youtube"),
+    ("environment", "unable to download video data: HTTP Error 403: Forbidden"),
+    ("environment", "Unable to download API page: HTTP Error 429: Too Many Requests"),
+    ("environment", "Requested format is not available. Use --list-formats for a list of formats"),
+    ("environment", "The downloaded file is empty"),
+    ("environment", "Unable to download webpage: The read operation timed out"),
+    ("environment", "unable to write data: [Errno 28] No space left on device"),
+    ("missing", "Unable to download webpage: [Errno 2] No such file or directory: '/a.mp4'"),
+]
+
+
+@pytest.mark.parametrize(("status", "message"), MESSAGES)
+def test_messages_of_youtube(status, message):
+    assert classify(f"ERROR: [youtube] l0GBOoS_Zv4: {message}") == status
+
+
+def test_a_country_block_is_known_by_its_class_too():
+    cause = GeoRestrictedError("Not for you")
+    assert classify("Not for you", cause) == "geo"
+    assert classify("Please try again later", cause) == "rate_limited"
+
+
+@pytest.fixture
+def settings(params):
+    quick = {"retries": 0, "refusals": 3, "min_coverage": 0.5, "jobs": 1}
+    return params.download.model_copy(update=quick)
+
+
+def recording(name: str, url: str = "https://www.youtube.com/watch?v=x") -> Recording:
+    return Recording(name, "Tuba", url, ((0, 100),))
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Plays YouTube: what it answers each recording, and which ones were asked for."""
+
+    class Answers(dict):
+        def __init__(self):
+            super().__init__()
+            self.asked = []
+
+        def __call__(self, url, folder, settings):
+            name = folder.name.split(".")[0]
+            self.asked.append(name)
+            if name in self:
+                raise DownloadError(f"ERROR: [youtube] {name}: {self[name]}")
+            (folder / "media.mp4").write_text("a film")
+            return folder / "media.mp4"
+
+    fake = Answers()
+    monkeypatch.setattr(youtube, "download", fake)
+    return fake
+
+
+def test_what_is_there_or_gone_is_not_asked_for_again(answers, settings, tmp_path):
+    names = ("-good", "gone", "flaky", "blocked")
+    answers |= {"gone": "Private video", "flaky": "timed out", "blocked": "you’re not a bot"}
+    first = [Fetcher(tmp_path, settings)(recording(name)) for name in names]
+    assert [outcome.status for outcome in first] == ["ok", "private", "environment", "blocked"]
+    assert (tmp_path / first[0].file).read_text() == "a film"
+    answers.clear()
+    second = [Fetcher(tmp_path, settings)(recording(name)) for name in names]
+    assert answers.asked == [*names, "flaky", "blocked"]
+    assert [outcome.status for outcome in second] == ["ok", "private", "ok", "ok"]
+    assert [outcome.attempts for outcome in second] == [1, 1, 2, 2]
+
+
+def test_a_vanished_file_and_another_url_are_fetched(answers, settings, tmp_path):
+    first = Fetcher(tmp_path, settings)(recording("a"))
+    (tmp_path / first.file).unlink()
+    Fetcher(tmp_path, settings)(recording("a"))
+    Fetcher(tmp_path, settings)(recording("a", url="https://www.youtube.com/watch?v=y"))
+    assert answers.asked == ["a", "a", "a"]
+
+
+def test_after_refusals_in_a_row_the_rest_is_left_pending(answers, settings, tmp_path):
+    limit, bot = "try again later", "Sign in to confirm you’re not a bot"
+    answers |= {"1": limit, "2": "HTTP Error 429: Too Many Requests", "4": bot}
+    answers |= {"5": limit, "6": "HTTP Error 429"}
+    fetch = Fetcher(tmp_path, settings)
+    statuses = [fetch(recording(str(n))).status for n in range(1, 10)]
+    assert statuses == [
+        *("rate_limited", "environment", "ok"),  # an answer in between: counted from 0 again
+        *("blocked", "rate_limited", "environment"),
+        *("pending", "pending", "pending"),
+    ]
+    assert fetch.tripped
+    assert answers.asked == ["1", "2", "3", "4", "5", "6"]
+    assert fetch(recording("3")).status == "ok"  # what is there needs no asking
+
+
+def test_dead_videos_are_no_refusals(answers, settings, tmp_path):
+    answers |= {str(n): "Video unavailable" for n in range(9)}
+    fetch = Fetcher(tmp_path, settings)
+    assert {fetch(recording(str(n))).status for n in range(9)} == {"unavailable"}
+
+
+def test_reasons_are_one_short_line(answers, settings, tmp_path):
+    url = "https://www.youtube.com/watch?v=x"
+    answers["a"] = f"Odd\n  thing at {url}; please report this issue on  https://github.com/y"
+    outcome = Fetcher(tmp_path, settings)(recording("a"))
+    assert (outcome.status, outcome.reason) == ("environment", "a: Odd thing at the URL")
+
+
+def test_options_spell_out_what_yt_dlp_leaves_unset(settings):
+    settings = settings.model_copy(update={"retries": 7, "options": {"cookiefile": "c.txt"}})
+    remote = youtube.options("https://www.youtube.com/watch?v=-x", Path("/a%b"), settings)
+    assert [remote[f"{kind}retries"] for kind in ("", "fragment_", "extractor_")] == [7, 7, 7]
+    assert remote["retry_sleep_functions"]["http"](3) == 8
+    assert remote["outtmpl"] == "/a%%b/media.%(ext)s"
+    assert remote["cookiefile"] == "c.txt"
+    assert not remote["enable_file_urls"]
+    assert youtube.options("file:///x.mp4", Path("/a"), settings)["enable_file_urls"]
+
+
+def test_local_files_go_through_yt_dlp(settings, tmp_path):
+    film = write_clip(tmp_path / "in put%20" / "-clip.mp4", seconds=1)
+    (film.parent / "empty.mp4").write_bytes(b"")
+    fetch = Fetcher(tmp_path / "store", settings)
+    good, empty, absent = (
+        fetch(recording(f"-{name}", (film.parent / f"{name}.mp4").as_uri()))
+        for name in ("-clip", "empty", "absent")
+    )
+    assert (good.status, good.duration, good.resolution) == ("ok", 1.0, "96x64")
+    assert file_hash(fetch.store / good.file) == file_hash(film)
+    assert (empty.status, absent.status) == ("missing", "missing")
+    assert empty.reason == absent.reason == "no such file, or an empty one"
+    film.write_bytes(film.read_bytes() + b"more")  # rendered anew under the same name
+    again = fetch(recording("--clip", film.as_uri()))
+    assert (again.bytes, again.attempts) == (good.bytes + 4, 1)
+
+
+class _Broken(BaseHTTPRequestHandler):
+    """Serves one file; the connection breaks in the middle of the first download."""
+
+    content = bytes(range(256)) * 4096
+    ranges: list = []  # noqa: RUF012 - set anew by the test
+    protocol_version = "HTTP/1.0"
+
+    def do_GET(self):
+        asked = self.headers.get("Range")
+        start = int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
+        self.ranges.append(start)
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Type", "video/mp4")
+        self.send_header("Content-Length", str(len(self.content) - start))
+        if asked:
+            last = len(self.content) - 1
+            self.send_header("Content-Range", f"bytes {start}-{last}/{last + 1}")
+        self.end_headers()
+        stop = len(self.content) // 2 if len(self.ranges) == 2 else None
+        self.wfile.write(self.content[start:stop])
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_broken_download_is_gone_on_with(settings, tmp_path):
+    _Broken.ranges = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        film = recording("film", f"http://127.0.0.1:{server.server_port}/film.mp4")
+        first = Fetcher(tmp_path, settings)(film)
+        second = Fetcher(tmp_path, settings)(film)
+        server.shutdown()
+    assert (first.status, second.status, second.attempts) == ("environment", "ok", 2)
+    assert (tmp_path / second.file).read_bytes() == _Broken.content
+    # The last block of the first half was lost with the connection; the rest was not asked for.
+    assert 0.9 < _Broken.ranges[-1] / (len(_Broken.content) // 2) <= 1
+
+
+@pytest.fixture
+def run_stage(params, settings, answers, tmp_path, monkeypatch):
+    """Runs the stage over recordings a, b, c, d; returns its table by id."""
+    monkeypatch.chdir(tmp_path)
+    write_index(Path("set/index.csv"), [recording(name) for name in "abcd"])
+    dataset = params.dataset | {"solos": params.dataset["solos"].model_copy()}
+    dataset["solos"] = dataset["solos"].model_copy(update={"folder": "set"})
+
+    def run():
+        stage.main(params.model_copy(update={"dataset": dataset, "download": settings}), "solos")
+        rows = read_table(Path("data/raw/solos/status.csv"), "")
+        return {row["id"]: row for row in rows}
+
+    return run
+
+
+def test_the_stage_links_what_it_has_and_accounts_for_the_rest(run_stage, answers):
+    answers |= {"b": "Private video"}
+    rows = run_stage()
+    assert list(rows) == ["a", "b", "c", "d"]
+    assert rows["b"]["status"] == "private" and rows["b"]["file"] == ""
+    assert rows["a"]["file"] == "a.mp4" and rows["a"]["bytes"] == "6"
+    assert sorted(path.name for path in Path("data/raw/solos").iterdir()) == [
+        *("a.mp4", "c.mp4", "d.mp4", "status.csv"),
+    ]
+    Path("data/raw/solos/a.mp4").chmod(0o444)  # as DVC's links into its cache are
+    assert run_stage() == rows
+    assert answers.asked == ["a", "b", "c", "d"]
+
+
+def test_too_low_a_coverage_fails_with_the_counts_and_keeps_the_files(run_stage, answers):
+    answers |= {"a": "Private video", "b": "Private video", "c": "in your country"}
+    with pytest.raises(UserError, match=r"1 of 4 recordings.*2 private, 1 geo, 1 ok"):
+        run_stage()
+    assert Path("data/raw/solos/d.mp4").exists()
+    assert len(read_table(Path("data/raw/solos/status.csv"), "")) == 4
+
+
+def test_status_notes_are_plain_json(answers, settings, tmp_path):
+    outcome = Fetcher(tmp_path, settings)(recording("a"))
+    (note,) = tmp_path.glob("a.*/status.json")
+    assert json.loads(note.read_text())["file"] == outcome.file == f"{note.parent.name}/media.mp4"
