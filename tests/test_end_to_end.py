@@ -49,7 +49,7 @@ class Clone:
         self._copy()
         self.run("git", "init", "--quiet")
         self.run("git", "add", ".")
-        self.run("git", *"-c user.name=test -c user.email=test commit -qm test".split())
+        self.run("git", *["-c", "user.name=test", "-c", "user.email=test", "commit", "-qm", "test"])
 
     def _copy(self) -> None:
         listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -158,7 +158,7 @@ def test_one_row_as_an_experiment(clone):
     """Last, as it changes the workspace: other hyper-parameters, from the command line."""
     before = clone.metrics()["sop"]
     clone.run("git", "add", ".")
-    clone.run("git", *"-c user.name=test -c user.email=test commit -qm run".split())
+    clone.run("git", *["-c", "user.name=test", "-c", "user.email=test", "commit", "-qm", "run"])
     overrides = [*TINY, "model=sop", "model.sop.epochs=2"]
     flags = [part for override in overrides for part in ("-S", override)]
     output = clone.run("dvc", "exp", "run", *flags)

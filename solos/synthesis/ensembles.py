@@ -111,8 +111,9 @@ def _lines(
 
 def _least_playing(lines: Sequence[np.ndarray], seconds: float) -> float:
     """Least share of a segment in which a part sounds, plus a little of the mean."""
-    n_segments = max(1, int(seconds * SAMPLE_RATE / SEGMENT))
-    edges = np.linspace(0, seconds, n_segments + 1)
+    length = SEGMENT / SAMPLE_RATE
+    n_segments = max(1, int((_LEAD + seconds + _TAIL) / length))
+    edges = np.arange(n_segments + 1) * length - _LEAD
     shares = [_sounding(line, edges) for line in lines]
     return float(np.min(shares) + 0.1 * np.mean(shares))
 
