@@ -5,7 +5,6 @@ Writes ``data/synthetic/solos`` and ``music`` (``index.csv``, ``videos/<id>.mp4`
 interrupted stage goes on where it was.
 """
 
-import os
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from solos.config import Params
 from solos.errors import UserError
 from solos.files import file_hash, fingerprint
 from solos.index import write_index
+from solos.resume import link
 from solos.synthesis import ensembles, recordings
 from solos.synthesis.scores import Voice, read_work
 from solos.synthesis.works import TRAINING, Work
@@ -63,14 +63,7 @@ def _publish(work: Path, target: Path) -> None:
     """Make ``target`` hold the files of ``work``, without copying them where links are possible."""
     shutil.rmtree(target, ignore_errors=True)
     halves = shutil.ignore_patterns(".*")  # temporary files of a run that was killed
-    shutil.copytree(work, target, copy_function=_link, ignore=halves)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+    shutil.copytree(work, target, copy_function=lambda a, b: link(Path(a), Path(b)), ignore=halves)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ DESCRIPTION = "network.yaml"
 def build_network(recipe: Recipe) -> nn.Module:
     """The network that a recipe describes, with random weights."""
     if isinstance(recipe, SopRecipe):
-        return SoundOfPixels(recipe.channels, recipe.components)
+        return SoundOfPixels(recipe.channels, recipe.components, recipe.init_std)
     return MultiHeadUNet(recipe.channels, recipe.dropout)
 
 

@@ -223,6 +223,8 @@ class SopRecipe(Recipe):
     """Side of the square crop, pixels."""
     trunk_weights: Literal["imagenet", "random"]
     """Start of the ResNet when training from scratch."""
+    init_std: Positive
+    """Standard deviation of the start weights of the convolutions that are not the ResNet's."""
     lr_trunk: Positive
     """Learning rate of the ResNet's trunk."""
     n_src: Annotated[int, Field(ge=2)]

@@ -20,7 +20,7 @@ from torchvision.transforms.v2 import functional as transforms
 from solos import FRAME_RATE, HOP_LENGTH, INSTRUMENTS, SAMPLE_RATE, SEGMENT_FRAMES
 from solos.config import MhuRecipe, SopRecipe
 from solos.errors import UserError
-from solos.masks import binary_masks, clamp_magnitude, ratio_masks
+from solos.masks import MAX_MAGNITUDE, binary_masks, ratio_masks
 from solos.media import read_frames
 from solos.stft import log_warp
 
@@ -80,10 +80,10 @@ class SpectrogramStore:
             )
 
     def read(self, crop: Crop) -> Tensor:
-        """Complex STFT of a crop, times its gain: (512, 256)."""
+        """STFT of a crop, times its gain, as stored: (256, 512, 2), real and imaginary parts."""
         stored = np.load(self.spectrograms / f"{crop.recording.id}.npy", mmap_mode="r")
-        part = np.asarray(stored[crop.start : crop.start + SEGMENT_FRAMES], dtype=np.float32)
-        return torch.view_as_complex(torch.from_numpy(part)).T * crop.gain
+        part = np.array(stored[crop.start : crop.start + SEGMENT_FRAMES])
+        return torch.from_numpy(part).float() * crop.gain
 
     def peak(self, recording: Stored, start: int) -> float:
         """Largest |sample| of a crop."""
@@ -148,11 +148,16 @@ def _normalise(pictures: Tensor) -> Tensor:
 def mix_sources(sources: Tensor) -> tuple[Tensor, Tensor]:
     """Mixture and source magnitudes as networks see them.
 
-    Shape: (n_src, 512, T) complex -> (1, 256, T), (n_src, 256, T), log-spaced bins; the sum is
-    clamped to what a waveform in [-1, 1] can hold.
+    Shape: (n_src, T, 512, 2), real and imaginary parts -> (1, 256, T), (n_src, 256, T), log-spaced
+    bins. The mixture is clamped to 511, the most that a waveform in [-1, 1] can hold, so that an
+    artificial mixture can't show itself by exceeding what a real one could have.
     """
-    mixture = clamp_magnitude(sources.sum(dim=0, keepdim=True))
-    return log_warp(mixture.abs()), log_warp(sources.abs())
+    mixture = sources.sum(dim=0, keepdim=True)
+    real, imaginary = torch.cat([mixture, sources]).unbind(dim=-1)
+    mags = (real.square() + imaginary.square()).sqrt_()  # (1 + n_src, T, 512)
+    mags[0].clamp_(max=MAX_MAGNITUDE)
+    warped = log_warp(mags.mT)
+    return warped[:1], warped[1:]
 
 
 class SopMixes(Dataset):

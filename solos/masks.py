@@ -16,8 +16,12 @@ def binary_masks(mags: Tensor) -> Tensor:
 
     Shape: (..., n_src, F, T) magnitudes -> the same, of 0 and 1, summing to 1 over sources.
     """
-    winner = mags.argmax(dim=-3, keepdim=True)
-    return torch.zeros_like(mags).scatter_(-3, winner, 1.0)
+    first, *others = mags.unbind(dim=-3)
+    best, winner = first, torch.zeros_like(first)
+    for number, source in enumerate(others, start=1):  # argmax is ten times slower along this axis
+        winner = torch.where(source > best, float(number), winner)
+        best = torch.maximum(best, source)
+    return torch.stack([winner == n for n in range(mags.shape[-3])], dim=-3).to(mags.dtype)
 
 
 def ratio_masks(mags: Tensor) -> Tensor:
@@ -28,12 +32,6 @@ def ratio_masks(mags: Tensor) -> Tensor:
     total = mags.sum(dim=-3, keepdim=True)
     shares = mags / total.clamp_min(torch.finfo(mags.dtype).tiny)
     return torch.where(total > 0, shares, 1 / mags.shape[-3])
-
-
-def clamp_magnitude(spec: Tensor) -> Tensor:
-    """Scale down complex bins above 511, keeping their phase: real audio can't exceed it."""
-    mag = spec.abs()
-    return spec * (MAX_MAGNITUDE / mag.clamp_min(MAX_MAGNITUDE))
 
 
 def log_input(mag: Tensor) -> Tensor:

@@ -3,7 +3,6 @@ import torch
 from solos.masks import (
     apply_masks,
     binary_masks,
-    clamp_magnitude,
     decibel_input,
     log_input,
     ratio_masks,
@@ -29,12 +28,6 @@ def test_batched_masks_sum_to_one():
     mags = torch.rand(2, 5, 7, 3)
     assert torch.allclose(ratio_masks(mags).sum(1), torch.ones(2, 7, 3))
     assert torch.equal(binary_masks(mags).sum(1), torch.ones(2, 7, 3))
-
-
-def test_clamp_keeps_phase_and_what_is_below_511():
-    spec = torch.tensor([300 + 400j, 600 + 800j])
-    expected = torch.tensor([300 + 400j, 306.6 + 408.8j])
-    assert torch.allclose(clamp_magnitude(spec), expected)
 
 
 def test_log_input_is_the_natural_logarithm():

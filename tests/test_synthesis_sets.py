@@ -15,9 +15,10 @@ from solos.errors import UserError
 from solos.files import file_hash
 from solos.index import read_index
 from solos.synthesis import ensembles, recordings
-from solos.synthesis.instruments import BY_NAME, CODES
+from solos.synthesis.instruments import BY_NAME
 from solos.synthesis.scores import read_work
 from solos.synthesis.works import ENSEMBLES, TRAINING
+from solos.urmp import CODES
 
 SMALL = SynthesizeSolos(recordings=1, seconds=10.0, height=64)
 PIECES = SynthesizeUrmp(pieces=4, seconds=7.0, height=64)

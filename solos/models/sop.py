@@ -111,15 +111,21 @@ class SoundOfPixels(nn.Module):
     Args:
         channels: of the U-Net's down blocks; their number is its depth.
         components: K, channels shared by the two networks.
+        init_std: of the start weights of the convolutions that are not the ResNet's.
     """
 
-    def __init__(self, channels: Sequence[int] = RELEASED_CHANNELS, components: int = 32):
+    def __init__(
+        self,
+        channels: Sequence[int] = RELEASED_CHANNELS,
+        components: int = 32,
+        init_std: float = 0.001,
+    ):
         super().__init__()
         self.sound = SoundNet(channels, components)
         self.frame = FrameNet(components)
         self.synthesizer = Synthesizer(components)
-        self.sound.apply(_initialise)
-        self.frame.fc.apply(_initialise)
+        for module in [*self.sound.modules(), self.frame.fc]:
+            _initialise(module, init_std)
 
     def visual(self, frames: Tensor) -> Tensor:
         """Visual vectors: (B, n_src, 3, T, H, W) -> (B, n_src, K), in (0, 1)."""
@@ -131,10 +137,10 @@ class SoundOfPixels(nn.Module):
         return self.synthesizer(self.visual(frames), self.sound(log_mag))
 
 
-def _initialise(module: nn.Module) -> None:
-    """Convolutions N(0, 0.001), batch norms N(1, 0.02), as the released training began."""
+def _initialise(module: nn.Module, std: float) -> None:
+    """Convolutions N(0, std), batch norms N(1, 0.02); the released training began with 0.001."""
     if isinstance(module, nn.Conv2d):
-        nn.init.normal_(module.weight, 0.0, 0.001)
+        nn.init.normal_(module.weight, 0.0, std)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
 

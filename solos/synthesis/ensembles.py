@@ -12,7 +12,7 @@ from solos.config import SynthesizeUrmp
 from solos.errors import UserError
 from solos.files import atomic
 from solos.synthesis import scene
-from solos.synthesis.instruments import BY_NAME, CODES
+from solos.synthesis.instruments import BY_NAME
 from solos.synthesis.looks import beside, random_look
 from solos.synthesis.motion import poses
 from solos.synthesis.performance import Performance, excerpt, fit_range, perform, random_style
@@ -20,6 +20,7 @@ from solos.synthesis.scores import Voice
 from solos.synthesis.sound import RATE, random_room, record, render, response
 from solos.synthesis.video import encode
 from solos.synthesis.works import ENSEMBLES, Ensemble
+from solos.urmp import CODES
 
 _LEAD, _TAIL = 0.4, 1.2  # seconds of silence around a piece
 _LONGEST_REST = 0.8

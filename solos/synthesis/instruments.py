@@ -77,22 +77,5 @@ MUSIC = {
 }
 """MUSIC's 11 instruments, to the names above."""
 
-CODES = {
-    "vn": "Violin",
-    "va": "Viola",
-    "vc": "Cello",
-    "db": "DoubleBass",
-    "fl": "Flute",
-    "ob": "Oboe",
-    "cl": "Clarinet",
-    "sax": "Saxophone",
-    "bn": "Bassoon",
-    "tpt": "Trumpet",
-    "hn": "Horn",
-    "tbn": "Trombone",
-    "tba": "Tuba",
-}
-"""URMP's codes of the instruments, to the names above."""
-
 SETS = {"solos": {name: name for name in INSTRUMENTS}, "music": MUSIC}
 """Instruments of each training set: its own name, to the names above."""

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageFilter
 
 from solos.synthesis import brass, others, strings, woodwinds
 from solos.synthesis.canvas import Canvas, Frame, shade
@@ -11,6 +11,8 @@ from solos.synthesis.looks import Look
 from solos.synthesis.motion import pose_at
 
 _OVER = 2  # pictures are drawn this many times larger, then averaged down: smooth edges
+_DEPTH_OF_FIELD = 0.02  # blur of what is behind the player, in heights of the picture
+_HAZE = (150, 146, 140)  # what the room's colours are drawn towards, so that the player stands out
 _NECK = (66.7, 34.0)  # where the base of the neck is in a picture of 133 by 100 units
 
 DRAWINGS = {
@@ -88,7 +90,8 @@ def _room(look: Look, shape: tuple[int, int]) -> Image.Image:
     _WALLS[look.pattern](canvas, look, np.random.default_rng(look.seed))
     canvas.shape([(0, 84), (134, 84), (134, 101), (0, 101)], look.floor)
     canvas.line([(0, 84), (134, 84)], 1.2, shade(look.floor, 0.7))
-    return image
+    soft = image.filter(ImageFilter.GaussianBlur(_DEPTH_OF_FIELD * shape[1]))
+    return Image.blend(soft, Image.new("RGB", shape, _HAZE), 0.4)
 
 
 def _plain(canvas: Canvas, look: Look, rng: np.random.Generator) -> None:
