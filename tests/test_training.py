@@ -70,7 +70,11 @@ def test_a_loss_that_is_not_finite_is_named(task, tmp_path, monkeypatch):
 
 
 def test_one_batch_can_be_learnt(task, tmp_path):
-    """Forty steps on the same four mixes bring the loss well below its start."""
+    """Forty steps on the same four mixes bring the loss below its start, which is that of chance.
+
+    Sound of Pixels is slower: its two networks have to learn from each other.
+    """
+    bound = 0.8 if isinstance(task, SopTask) else 0.5
     batch = next(iter(torch.utils.data.DataLoader(task.train_mixes(1, 2), 4)))
     network = build_network(task.recipe)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
@@ -81,7 +85,7 @@ def test_one_batch_can_be_learnt(task, tmp_path):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert min(losses[-5:]) < 0.5 * losses[0]
+    assert max(losses[-5:]) < bound * losses[0]
 
 
 def test_curriculum_rises_after_stagnant_epochs_and_stops():
