@@ -1,7 +1,7 @@
 """Time of BSS Eval for one segment: ours beside mir_eval's, same threads, warm.
 
 Run with the thread limit in the environment, so that it holds for both:
-``OMP_NUM_THREADS=1 python benchmarks/bss_eval.py``.
+``OMP_NUM_THREADS=1 python -m benchmarks.bss_eval``.
 """
 
 import time

@@ -1,11 +1,12 @@
 """What all stages share: parameters, parallel loops with a progress bar, errors as one message."""
 
+import errno
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from joblib import Parallel, delayed
 from tqdm import tqdm
@@ -15,6 +16,9 @@ from solos.errors import UserError
 
 WORK = Path(".work")
 """What must survive an interruption: ignored by git, no output of any stage."""
+
+_USERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What the system refuses that its user can put right: a full or read-only disk, permissions."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,6 +37,10 @@ def run_stage(main: Callable[..., None], *choices: Sequence[str]) -> None:
         main(config.load_params(Path("params.yaml")), *arguments)
     except UserError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in _USERS:
+            raise
+        sys.exit(f"error: {error}. Put that right and run the same command again to go on")
     except KeyboardInterrupt:
         sys.exit("interrupted: run the same command again to go on")
 
@@ -66,5 +74,13 @@ def run_items(
 
 def progress(iterable: Iterable[Item], description: str, total: int | None = None) -> tqdm:
     """A progress bar that redraws seldom where standard error is a file (DVC's queue, CI)."""
-    interval = 0.1 if sys.stderr.isatty() else float(os.environ.get("TQDM_MININTERVAL", "10"))
-    return tqdm(iterable, desc=description, total=total, mininterval=interval)
+    return tqdm(iterable, desc=description, total=total, mininterval=_interval())
+
+
+def reading(stream: BinaryIO, description: str, total: int) -> BinaryIO:
+    """``stream`` with a progress bar of the bytes read from it (a context manager)."""
+    return tqdm.wrapattr(stream, "read", total, desc=description, mininterval=_interval())
+
+
+def _interval() -> float:
+    return 0.1 if sys.stderr.isatty() else float(os.environ.get("TQDM_MININTERVAL", "10"))

@@ -1,7 +1,8 @@
 """Stage ``download@solos``, ``@music``: from the index to a file a recording, with yt-dlp.
 
 Writes ``data/raw/<set>``: ``<id>.<ext>`` and ``status.csv``, a line a recording. Downloads are kept
-in ``.work/download/<set>``, where DVC's deletion of outputs does not reach them, and linked.
+in ``.work/download``, where DVC's deletion of outputs does not reach them, and linked. (Solos and
+MUSIC share some recordings: those are fetched once.)
 """
 
 import logging
@@ -10,7 +11,7 @@ from pathlib import Path
 from pipeline.common import WORK, run_items, run_stage
 from solos.config import Download, Parallel, Params
 from solos.errors import UserError
-from solos.index import Recording, read_index
+from solos.index import Recording, select
 from solos.resume import empty, link
 from solos.tables import count_statuses, write_table
 from solos.youtube import Fetcher, Outcome
@@ -19,14 +20,14 @@ log = logging.getLogger(__name__)
 
 COLUMNS = (
     *("id", "instrument", "status", "reason", "file", "bytes"),
-    *("duration", "resolution", "attempts"),
+    *("duration", "resolution", "sha256", "attempts"),
 )
 
 
 def main(params: Params, name: str) -> None:
     """Fetch the recordings of the data set ``name``."""
-    recordings = read_index(Path(params.dataset[name].folder) / "index.csv")
-    fetch = Fetcher(WORK / "download" / name, params.download)
+    recordings = select(params.dataset[name])
+    fetch = Fetcher(WORK / "download", params.download)
     threads = Parallel(backend="threading", jobs=params.download.jobs)
     outcomes = run_items(fetch, recordings, threads, f"download {name}")
     output = Path("data/raw") / name
@@ -46,20 +47,36 @@ def _publish(recording: Recording, outcome: Outcome, store: Path, output: Path) 
         return row
     file = f"{recording.id}{Path(outcome.file).suffix}"
     link(store / outcome.file, output / file)
-    about = {"duration": outcome.duration, "resolution": outcome.resolution}
-    return row | {"file": file, "bytes": outcome.bytes} | about
+    about = ("bytes", "duration", "resolution", "sha256")
+    return row | {"file": file} | {name: getattr(outcome, name) for name in about}
 
 
 def _check_coverage(rows: list[dict], name: str, settings: Download, tripped: bool) -> None:
-    got = sum(row["status"] == "ok" for row in rows)
     advice = f"What is there is kept; `dvc repro --force download@{name}` goes on with the rest."
     if tripped:
         log.warning("refused %d times in a row: stopped. %s", settings.refusals, advice)
-    if got < settings.min_coverage * len(rows):
+    problems = _lacking(rows, settings)
+    if problems:
         raise UserError(
-            f"data/raw/{name}/status.csv: {got} of {len(rows)} recordings, below "
-            f"download.min_coverage ({settings.min_coverage:g}): {count_statuses(rows)}. {advice}"
+            f"data/raw/{name}/status.csv: {count_statuses(rows)}\n"
+            + "\n".join(problems)
+            + f"\n{advice} Or lower the minimum"
         )
+
+
+def _lacking(rows: list[dict], settings: Download) -> list[str]:
+    """A line for the whole and for each instrument of which too little is there."""
+    groups = {"all": rows}
+    for row in rows:
+        groups.setdefault(row["instrument"], []).append(row)
+    lines = []
+    for group, members in groups.items():
+        name = "min_coverage" if group == "all" else "min_instrument_coverage"
+        got = sum(row["status"] == "ok" for row in members)
+        needed = getattr(settings, name)
+        if got < needed * len(members):
+            lines.append(f"  {group}: {got} of {len(members)}, below download.{name} ({needed:g})")
+    return lines
 
 
 if __name__ == "__main__":

@@ -16,7 +16,10 @@ from solos.tables import count_statuses, read_table, write_table
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("id", "instrument", "status", "reason", "duration", "n_frames", "width", "height")
+COLUMNS = (
+    *("id", "instrument", "status", "reason"),
+    *("duration", "n_frames", "width", "height", "sha256"),
+)
 
 
 def main(params: Params, name: str) -> None:
@@ -43,8 +46,10 @@ def extract_one(
     file = source / line["file"]
     if not file.is_file():
         return {"status": "missing", "reason": f"{file} is not there"}, None
-    code = file_hash(Path(media.__file__))
-    folder = work / f"{line['id']}.{fingerprint(settings.model_dump(), code, file_hash(file))}"
+    # The download's checksum, not one taken here: a new recording then costs its own work alone.
+    source_id = (line["sha256"], file.stat().st_size)
+    key = fingerprint(settings.model_dump(), file_hash(Path(media.__file__)), source_id)
+    folder = work / f"{line['id']}.{key}"
     return once(folder, partial(_try, source=file, settings=settings)), folder
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import urllib.request
 from pathlib import Path
 
 import torch
@@ -13,8 +12,9 @@ from pipeline.fit import fit
 from solos.checkpoint import build_network, load_weights, weight_files
 from solos.config import Params
 from solos.errors import UserError
-from solos.files import atomic, fingerprint
+from solos.files import file_hash, fingerprint
 from solos.tasks import make_task, start_trunk
+from solos.web import fetch
 
 OUTPUT = Path("data/weights/music")
 SCRATCH = Path("data/weights/scratch")
@@ -32,18 +32,18 @@ def main(params: Params) -> None:
     if params.pretrained.source == "files":
         take_over(Path(params.pretrained.path), network)
     else:
-        take_over(fetch(params.pretrained.url, list(weight_files(network))), network)
+        take_over(fetch_weights(params.pretrained.url, list(weight_files(network))), network)
 
 
 def train_on_music(params: Params, network: nn.Module) -> None:
     """The same training as on Solos, from scratch."""
     start_trunk(network, params.train.sop, SCRATCH)
-    music = (Path("data/spectrograms/music"), Path("data/extracted/music"))
+    music = map(Path, params.pretrained.needs)  # spectrograms, pictures
     task = make_task(params.train.sop, params.seed, *music)
     fit(task, network, params.train.sop.epochs, SCRATCH, OUTPUT, LOGS)
 
 
-def fetch(url: str, names: list[str]) -> Path:
+def fetch_weights(url: str, names: list[str]) -> Path:
     """Download the files that are not there yet; the folder they are in."""
     folder = WORK / "weights" / fingerprint(url)
     for name in names:
@@ -51,28 +51,27 @@ def fetch(url: str, names: list[str]) -> Path:
             continue
         address = f"{url.rstrip('/')}/{name}"
         try:
-            with (
-                urllib.request.urlopen(address, timeout=60) as answer,
-                atomic(folder / name) as temporary,
-                temporary.open("wb") as stream,
-            ):
-                shutil.copyfileobj(answer, stream)
+            fetch(address, folder / name)
         except OSError as error:
             raise UserError(
                 f"{address}: {error}\nUsers report the released weights as forbidden. Put the three"
-                " files in a folder and set pretrained.source=files pretrained.path=FOLDER, or set"
-                " pretrained.source=train to train them on MUSIC"
+                " files in a folder and set pretrained=files pretrained.path=FOLDER, or set"
+                " pretrained=music to train them on MUSIC"
             ) from error
     return folder
 
 
 def take_over(folder: Path, network: nn.Module) -> None:
-    """Check that a folder's three files fit the network, and copy them."""
+    """Check that a folder's three files fit the network, and copy them with their checksums."""
     load_weights(folder, network)
     OUTPUT.mkdir(parents=True, exist_ok=True)
+    sums = {}
     for name in weight_files(network):
         shutil.copyfile(folder / name, OUTPUT / name)
-        log.info("%s taken over", folder / name)
+        sums[name] = file_hash(OUTPUT / name)
+        log.info("%s taken over, SHA-256 %s", folder / name, sums[name])
+    lines = [f"{checksum}  {name}\n" for name, checksum in sums.items()]
+    (OUTPUT / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

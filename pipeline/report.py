@@ -37,16 +37,6 @@ def commit() -> str:
     return head + (", modified" if git("status", "--porcelain", "--", *present) else "")
 
 
-def tables() -> dict[str, Path]:
-    """The status tables of the stages before."""
-    found = {}
-    for data_set in ("solos", "music"):
-        found[f"{data_set}, downloaded"] = DATA / "raw" / data_set / "status.csv"
-        found[f"{data_set}, extracted"] = DATA / "extracted" / data_set / "status.csv"
-        found[f"{data_set}, in training"] = DATA / "spectrograms" / data_set / "recordings.csv"
-    return found | {"urmp, evaluated": DATA / "urmp" / "pieces.csv"}
-
-
 def main(params: Params) -> None:
     """Write the report and print its table."""
     metrics = read_metrics(METRICS, [*BASELINES, *params.model])
@@ -57,8 +47,10 @@ def main(params: Params) -> None:
         "Python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
     }
+    tables = {name: DATA / "coverage" / f"{name}.csv" for name in params.dataset}
     with atomic(REPORT) as temporary:
-        temporary.write_text(render(metrics, tables(), provenance), encoding="utf-8")
+        text = render(metrics, tables, DATA / "urmp" / "pieces.csv", provenance)
+        temporary.write_text(text, encoding="utf-8")
     print(table2(metrics))
 
 

@@ -1,7 +1,7 @@
 """Stage ``spectrograms@solos``, ``@music``: complex STFTs, spans and the split by recording.
 
 Writes ``data/spectrograms/<set>``: ``<id>.npy``, ``<id>.peak.npy`` and ``recordings.csv``, a line
-for each recording of the index.
+for each recording of the index; and ``data/coverage/<set>.csv``, a line for each instrument.
 """
 
 import logging
@@ -14,12 +14,14 @@ from solos import stft as stft_module
 from solos.config import Params
 from solos.errors import UserError
 from solos.files import file_hash, fingerprint
-from solos.index import Recording, dump_spans, read_index
+from solos.index import Recording, dump_spans, select
 from solos.resume import empty, link, once, prune
 from solos.tables import count_statuses, read_table, write_table
 
 log = logging.getLogger(__name__)
 
+COVERAGE = Path("data/coverage")
+COVERAGE_COLUMNS = ("instrument", "listed", "usable", "minutes", "not_usable")
 COLUMNS = ("id", "instrument", "split", "status", "reason", "n_stft_frames", "spans")
 
 
@@ -27,7 +29,7 @@ def main(params: Params, name: str) -> None:
     """Transform the recordings of the data set ``name``."""
     extracted, output = Path("data/extracted") / name, Path("data/spectrograms") / name
     work = WORK / "spectrograms" / name
-    recordings = read_index(Path(params.dataset[name].folder) / "index.csv")
+    recordings = select(params.dataset[name])
     lines = {line["id"]: line for line in read_table(extracted / "status.csv", f"extract@{name}")}
     one = partial(transform_one, lines=lines, extracted=extracted, work=work)
     results = run_items(one, recordings, params.parallel, f"spectrograms {name}")
@@ -35,6 +37,7 @@ def main(params: Params, name: str) -> None:
     rows = [_publish(*pair, output) for pair in zip(recordings, results, strict=True)]
     _split(rows, params)
     write_table(output / "recordings.csv", COLUMNS, rows)
+    write_table(COVERAGE / f"{name}.csv", COVERAGE_COLUMNS, spectrograms.coverage(rows))
     prune(work, [folder.name for _, folder in results if folder])
     log.info("spectrograms %s: %s", name, count_statuses(rows))
     _check_enough(rows, output, params.spectrograms.min_recordings)
@@ -51,7 +54,7 @@ def transform_one(
         return {"status": "no_spans", "reason": "the index gives no spans for it"}, None
     wav = extracted / f"{recording.id}.wav"
     code = [file_hash(Path(module.__file__)) for module in (spectrograms, stft_module)]
-    key = fingerprint(recording.spans, code, file_hash(wav))
+    key = fingerprint(recording.spans, code, line["sha256"])
     folder = work / f"{recording.id}.{key}"
     return once(folder, partial(_try, wav=wav, recording=recording)), folder
 

@@ -64,11 +64,22 @@ class Synthesize(Section):
     urmp: SynthesizeUrmp | None = None
 
 
+class Index(Section):
+    """A published list of recordings that is made into an index."""
+
+    source: str
+    """Address or path of MUSIC's JSON. A file's changes go unnoticed: name another one."""
+
+
 class Dataset(Section):
-    """A training set."""
+    """A training set, or a part of it."""
 
     folder: str
     """Where its ``index.csv`` lies (id, instrument, url, spans), and what relative URLs name."""
+    instruments: Annotated[list[str], Field(min_length=1)] | None
+    """Those to use; null for all."""
+    per_instrument: Count | None
+    """How many recordings of each to use, the index's first ones; null for all."""
 
 
 class Download(Section):
@@ -78,6 +89,13 @@ class Download(Section):
     jobs: Count
     """Downloads at a time."""
     retries: Annotated[int, Field(ge=0)]
+    """Further attempts at a recording within a run, with growing pauses."""
+    retry_dead: bool
+    """Whether to ask again for what an earlier run found private, removed, blocked here, ..."""
+    timeout: Positive
+    """Seconds without an answer after which a connection is given up."""
+    min_rate: Annotated[float, Field(ge=0)]
+    """Bytes a second, on average; a slower recording is given up after ``timeout``."""
     sleep_interval: Annotated[float, Field(ge=0)]
     """Shortest pause before a download, seconds."""
     max_sleep_interval: Annotated[float, Field(ge=0)]
@@ -86,6 +104,8 @@ class Download(Section):
     """Rate-limit refusals in a row after which the rest is left pending."""
     min_coverage: Annotated[float, Field(ge=0, le=1)]
     """Share of the index that must be there for the stage to succeed."""
+    min_instrument_coverage: Annotated[float, Field(ge=0, le=1)]
+    """The same for each instrument."""
     options: dict[
         Literal["cookiefile", "cookiesfrombrowser", "extractor_args", "js_runtimes", "proxy"],
         JsonValue,
@@ -121,7 +141,11 @@ class Urmp(Section):
     """The test set."""
 
     path: str
-    """Folder that holds one folder a piece."""
+    """Folder that holds one folder a piece, or the archive (``Dataset.tar.gz``) of one."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    """Checksum that the archive must have; null for any."""
+    crops: str
+    """Table of the players (piece, part, x, y, width, height) not cut out at equal widths."""
 
 
 class Pretrained(Section):
@@ -132,6 +156,8 @@ class Pretrained(Section):
     """Folder with the three files, for ``files``."""
     url: str | None
     """Address of the folder with the three files, for ``url``."""
+    needs: Annotated[list[str], Field(min_length=2, max_length=2)]
+    """What the stage depends on: for ``train``, MUSIC's spectrograms and pictures."""
 
     @model_validator(mode="after")
     def _place(self):
@@ -262,6 +288,7 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0)]
     parallel: Parallel
     synthesize: Synthesize
+    index: dict[Literal["music"], Index]
     dataset: dict[Literal["solos", "music"], Dataset]
     download: Download
     extract: Extract

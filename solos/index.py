@@ -9,11 +9,13 @@ data set holds the same bytes wherever it lies.
 import csv
 import json
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from solos.config import Dataset
 from solos.errors import UserError
 from solos.files import atomic
 
@@ -21,6 +23,8 @@ COLUMNS = ("id", "instrument", "url", "spans")
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Spans = tuple[tuple[int, int], ...]
+WHOLE: Spans = ((0, 10_000_000),)
+"""Spans of a recording that is usable throughout: longer than any (111 hours)."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,32 @@ def read_index(path: Path) -> list[Recording]:
     if problems:
         raise UserError(f"{path}: {len(problems)} bad row(s)\n" + "\n".join(problems[:20]))
     return recordings
+
+
+def select(dataset: Dataset) -> list[Recording]:
+    """The recordings of a data set that are to be used, in the order of its index.
+
+    Raises:
+        UserError: as :func:`read_index`; or an instrument that the index does not have.
+    """
+    path = Path(dataset.folder) / "index.csv"
+    recordings = read_index(path)
+    listed = {recording.instrument for recording in recordings}
+    unknown = sorted(set(dataset.instruments or ()) - listed)
+    if unknown:
+        raise UserError(f"{path} has no {', '.join(unknown)}; it has {', '.join(sorted(listed))}")
+    return list(_first(recordings, dataset.instruments or listed, dataset.per_instrument))
+
+
+def _first(
+    recordings: Iterable[Recording], instruments: Container[str], count: int | None
+) -> Iterator[Recording]:
+    taken: Counter[str] = Counter()
+    for recording in recordings:
+        taken[recording.instrument] += 1
+        within = count is None or taken[recording.instrument] <= count
+        if within and recording.instrument in instruments:
+            yield recording
 
 
 def write_index(path: Path, recordings: Iterable[Recording]) -> None:

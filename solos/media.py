@@ -9,7 +9,7 @@ import re
 import shutil
 import struct
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -26,6 +26,7 @@ from PIL import Image
 from solos import FRAME_RATE, SAMPLE_RATE
 from solos.config import Extract
 from solos.errors import UserError
+from solos.files import file_hash
 
 SILENCE = 1e-4
 """A recording whose samples all lie below this is silent (3 steps of 16-bit audio)."""
@@ -87,6 +88,35 @@ def probe(path: Path) -> Probe:
         raise MediaError("unreadable", reason) from None
 
 
+def check_complete(path: Path) -> Probe:
+    """Like :func:`probe`, but reads the file to its end, still without decoding it.
+
+    Raises:
+        MediaError: as :func:`probe`; or ``truncated``: it ends before its container says.
+    """
+    found = probe(path)
+    with av.open(str(path)) as container:
+        start = (container.start_time or 0) / av.time_base
+        reached = max((_end(packet) for packet in _packets(container)), default=0.0) - start
+    _require_reach(reached, found)
+    return found
+
+
+def _packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
+    """Its packets, up to where it can be read."""
+    try:
+        yield from container.demux()
+    except (av.FFmpegError, OSError):
+        return
+
+
+def _end(packet: av.Packet) -> float:
+    """Seconds into the file at which what a packet holds ends; 0 for the empty last ones."""
+    if packet.pts is None or not packet.size:
+        return 0.0
+    return float((packet.pts + (packet.duration or 0)) * packet.time_base)
+
+
 def _is_cover(stream: av.VideoStream) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
@@ -98,8 +128,8 @@ def extract(folder: Path, *, source: Path, settings: Extract) -> dict:
     :func:`read_frames`) into ``folder``.
 
     Returns:
-        ``duration`` of the audio in seconds, ``n_frames``, ``width``, ``height`` of a frame, and
-        ``reason``: what ffmpeg complained of, empty as a rule.
+        ``duration`` of the audio in seconds and its file's ``sha256``, ``n_frames``, ``width`` and
+        ``height`` of a frame, and ``reason``: what ffmpeg complained of, empty as a rule.
 
     Raises:
         MediaError: unreadable, no_audio, no_video, truncated or silent.
@@ -116,7 +146,8 @@ def extract(folder: Path, *, source: Path, settings: Extract) -> dict:
     _check_complete(duration, n_frames, found, complaint)
     height, width = read_frames(folder / "frames.zip", [0]).shape[1:3]
     size = {"width": width, "height": height}
-    return {"duration": round(duration, 3), "n_frames": n_frames, **size, "reason": complaint}
+    about = {"duration": round(duration, 3), "n_frames": n_frames, "sha256": file_hash(wav)}
+    return about | size | {"reason": complaint}
 
 
 def extract_crops(
@@ -177,7 +208,10 @@ def _check_sound(wav: Path) -> float:
 def _check_complete(duration: float, n_frames: int, found: Probe, complaint: str) -> None:
     if not n_frames:
         raise MediaError("no_video", f"no picture can be decoded {complaint}".strip())
-    reached = max(duration, n_frames / FRAME_RATE)
+    _require_reach(max(duration, n_frames / FRAME_RATE), found)
+
+
+def _require_reach(reached: float, found: Probe) -> None:
     if reached < found.duration - max(1.0, 0.05 * found.duration):
         raise MediaError("truncated", f"ends at {reached:.1f} s of {found.duration:.1f} s")
 

@@ -1,10 +1,10 @@
 """The report: Table II with measured and published figures side by side, and what it rests on."""
 
-import csv
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from solos.evaluation import METRICS
 
@@ -100,35 +100,50 @@ def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def coverage(tables: Mapping[str, Path]) -> str:
-    """What became of every recording and piece, in Markdown.
+    """How much of each training set there was, by instrument and in all, in Markdown.
 
     Args:
-        tables: what is counted (``"solos, downloaded"``) -> a CSV with a column ``status``, which
-            is ``ok`` or says what was wrong.
+        tables: name of the set -> the table that ``spectrograms`` wrote for it.
     """
-    lines = [[name, *_statuses(path)] for name, path in tables.items()]
-    return _markdown(["data", "usable", "not usable"], lines)
+    lines = []
+    for name, path in tables.items():
+        table = pd.read_csv(path, keep_default_na=False)
+        total = {"instrument": "all", "not_usable": ""}
+        total |= {column: table[column].sum() for column in ("listed", "usable", "minutes")}
+        for row in [total, *table.to_dict("records")]:
+            usable = f"{row['usable']} of {row['listed']}"
+            hours = f"{row['minutes'] / 60:.2f}"
+            lines.append([name, row["instrument"], usable, hours, row["not_usable"]])
+    return _markdown(["set", "instrument", "usable", "hours", "not usable"], lines)
 
 
-def _statuses(path: Path) -> tuple[str, str]:
-    if not path.exists():
-        return "not in this run", ""
-    with path.open(newline="", encoding="utf-8") as stream:
-        counts = Counter(line["status"] for line in csv.DictReader(stream))
-    others = ", ".join(f"{status} {n}" for status, n in sorted(counts.items()) if status != "ok")
-    return f"{counts['ok']} of {counts.total()}", others or "none"
+def pieces(path: Path) -> str:
+    """What became of the test set's pieces, in Markdown: a line for each kind of remark.
+
+    Args:
+        path: ``pieces.csv`` of the stage ``urmp``.
+    """
+    table = pd.read_csv(path, keep_default_na=False)
+    counted = table.groupby(["status", "video", "reason"])["piece"].agg(["count", "first"])
+    lines = [[str(cell) for cell in row] for row in counted.reset_index().itertuples(index=False)]
+    return _markdown(["status", "video", "remark", "pieces", "such as"], lines)
 
 
 def render(
-    metrics: Mapping[str, dict], tables: Mapping[str, Path], provenance: Mapping[str, object]
+    metrics: Mapping[str, dict],
+    tables: Mapping[str, Path],
+    test_set: Path,
+    provenance: Mapping[str, object],
 ) -> str:
     """The whole report in Markdown.
 
     Args:
         metrics: of each row of the run, as :func:`solos.evaluation.write_row` wrote them.
         tables: as for :func:`coverage`.
+        test_set: as for :func:`pieces`.
         provenance: what the run was: name -> value.
     """
     run = _markdown(["run", ""], [[name, str(value)] for name, value in provenance.items()])
-    parts = ["# Table II", table2(metrics), _NOTE, "## Data", coverage(tables), "## Run", run]
+    parts = ["# Table II", table2(metrics), _NOTE]
+    parts += ["## Training data", coverage(tables), "## Test set", pieces(test_set), "## Run", run]
     return "\n".join(f"{part.rstrip()}\n" for part in parts)

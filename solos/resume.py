@@ -24,7 +24,11 @@ def once(folder: Path, compute: Callable[[Path], dict]) -> dict:
         return json.loads(known.read_text(encoding="utf-8"))
     partial = folder.with_name(f".partial-{folder.name}")
     empty(partial)
-    result = compute(partial)
+    try:
+        result = compute(partial)
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
     (partial / RESULT).write_text(json.dumps(result), encoding="utf-8")
     partial.rename(folder)
     return result

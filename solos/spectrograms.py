@@ -17,8 +17,9 @@ import soundfile
 import torch
 
 from solos import HOP_LENGTH, SAMPLE_RATE, SEGMENT, SEGMENT_FRAMES, SPAN_RATE
-from solos.index import Spans
+from solos.index import Spans, load_spans
 from solos.stft import BINS, stft
+from solos.tables import count_statuses
 
 BLOCK = 4096
 """STFT frames transformed at a time (95 s): memory does not grow with a recording's length."""
@@ -138,6 +139,25 @@ def split(ids: Sequence[str], instrument: str, val_fraction: float, seed: int) -
     drawn = np.random.default_rng([seed, zlib.crc32(instrument.encode())]).permutation(sorted(ids))
     n_val = min(max(1, round(val_fraction * len(ids))), len(ids) - 1)
     return {name: "val" if i < n_val else "train" for i, name in enumerate(drawn.tolist())}
+
+
+def coverage(rows: Sequence[dict]) -> list[dict]:
+    """What there is to train on of each instrument, and why not more.
+
+    Returns:
+        A line for each instrument: ``listed`` and ``usable`` recordings, ``minutes`` within the
+        usable ones' spans, and ``not_usable``: how many for which reason.
+    """
+    lines = []
+    for instrument in sorted({row["instrument"] for row in rows}):
+        members = [row for row in rows if row["instrument"] == instrument]
+        usable = [row for row in members if row["status"] == "ok"]
+        lengths = [last - first for row in usable for first, last in load_spans(row["spans"])]
+        line = {"instrument": instrument, "listed": len(members), "usable": len(usable)}
+        line["minutes"] = round(sum(lengths) * HOP_LENGTH / SAMPLE_RATE / 60, 1)
+        others = [row for row in members if row["status"] != "ok"]
+        lines.append(line | {"not_usable": count_statuses(others) if others else ""})
+    return lines
 
 
 def too_few(rows: Sequence[dict], needed: int) -> list[str]:

@@ -6,7 +6,7 @@ part k plays: in 15_Surprise the third part's files say trumpet where a trombone
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from torchaudio.functional import resample
 
 from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
 from solos.config import Extract
+from solos.crops import Box, equal_boxes
 from solos.errors import UserError
 from solos.files import atomic
 from solos.media import SILENCE, MediaError, extract_crops, probe
@@ -41,8 +42,8 @@ CODES = {
 MIX_TOLERANCE = 1e-3
 """Largest |mixture - sum of parts| that goes unremarked; URMP's own stay within 1e-4."""
 _HOW_TO_GET = (
-    "URMP is free: get Dataset.tar.gz (12 GB) from Dryad, doi:10.5061/dryad.ng3r749, extract it "
-    "and name its folder of pieces: `dvc exp run -S urmp.path=.../Dataset`"
+    "URMP is free: get Dataset.tar.gz (12 GB) from Dryad, doi:10.5061/dryad.ng3r749, and name it, "
+    "or the folder that it was extracted to: `dvc exp run -S urmp.path=.../Dataset.tar.gz`"
 )
 
 
@@ -79,6 +80,8 @@ def read_pieces(root: Path) -> list[Piece]:
     if not root.is_dir():
         raise UserError(f"urmp.path: {root} is not there. {_HOW_TO_GET}")
     folders = sorted(path for path in root.iterdir() if _is_piece(path))
+    if not folders and (root / "Dataset").is_dir():  # as the archive extracts
+        return read_pieces(root / "Dataset")
     if not folders:
         found = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
         raise UserError(
@@ -182,33 +185,37 @@ def write_audio(path: Path, wave: np.ndarray) -> None:
         wavfile.write(temporary, SAMPLE_RATE, wave.astype(np.float32))
 
 
-def crop_boxes(width: int, height: int, n: int) -> list[tuple[int, int, int, int]]:
-    """Each player's (x, y, width, height) in a picture of ``n`` side by side, left to right.
-
-    Equal widths; all numbers are even, as video codecs store colour for pairs of pixels.
-    """
-    each = 2 * (width // n // 2)
-    return [(2 * (k * width // n // 2), 0, each, 2 * (height // 2)) for k in range(n)]
-
-
-def prepare_frames(piece: Piece, folder: Path, settings: Extract, seconds: float) -> str:
+def prepare_frames(
+    piece: Piece,
+    folder: Path,
+    settings: Extract,
+    seconds: float,
+    boxes: Mapping[tuple[str, int], Box],
+) -> str:
     """Write ``<k>.zip``, the pictures of each player at 8 fps, from the piece's video.
 
     Args:
         seconds: length of the piece's audio.
+        boxes: of the players (piece, part) that are not to be cut out at equal widths.
 
     Returns:
         What is remarkable about the video (empty as a rule).
 
     Raises:
         MediaError: the video can't be used.
+        UserError: a box reaches out of the picture.
     """
     found = probe(piece.video)
     if not found.width:
         raise MediaError("no_video", "the file has no video stream")
-    boxes = crop_boxes(found.width, found.height, len(piece.parts))
+    equal = equal_boxes(found.width, found.height, len(piece.parts))
+    places = [boxes.get((piece.name, k), box) for k, box in enumerate(equal, 1)]
+    for k, (x, y, width, height) in enumerate(places, 1):
+        if x + width > found.width or y + height > found.height:
+            size = f"{found.width}x{found.height}"
+            raise UserError(f"urmp.crops: part {k} of {piece.name} reaches out of its {size} video")
     archives = [folder / f"{part.index}.zip" for part in piece.parts]
-    n_frames, complaint = extract_crops(piece.video, boxes, archives, settings)
+    n_frames, complaint = extract_crops(piece.video, places, archives, settings)
     lacking = seconds - n_frames / FRAME_RATE
     if lacking > 1.0:
         complaint = f"the video ends {lacking:.1f} s before the audio; {complaint}".rstrip("; ")

@@ -2,30 +2,35 @@
 
 Downloads land in a store: a folder a recording, named after its id and a fingerprint of what was
 asked for. What is there is never fetched again, a half-fetched file is gone on with, and a video
-that is gone for good is not asked for again; all other failures are tried again by the next run.
+that is gone for good is not asked for again unless that is wanted; all other failures are tried
+again by the next run.
 
 What can become of a recording: ``ok``; ``private``, ``removed``, ``terminated`` (its account),
 ``geo``, ``age``, ``members``, ``unavailable``: YouTube's answers for good; ``missing``: a local
 file that is absent or empty; ``rate_limited`` and ``blocked``: YouTube refuses this guest;
-``environment``: network, disk or an outdated yt-dlp; ``pending``: not tried.
+``environment``: network, disk, an outdated yt-dlp, or a file that is no video or not all of one;
+``pending``: not tried.
 """
 
 import json
 import logging
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
 from urllib.parse import unquote, urlsplit
 
 from yt_dlp import YoutubeDL
+from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import DownloadError, GeoRestrictedError, YoutubeDLError
 
 from solos.config import Download
+from solos.errors import UserError
 from solos.files import atomic, file_hash, fingerprint
 from solos.index import Recording
-from solos.media import MediaError, ffmpeg_path, probe
+from solos.media import MediaError, check_complete, ffmpeg_path
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +49,6 @@ _RULES = (
     ("members", r"members.only|channel's members|join this channel"),
     ("missing", r"\[Errno 2\]|Did not get any data blocks"),
     ("unavailable", r"video unavailable|video is (unavailable|not available)|HTTP Error (404|410)"),
-    ("unavailable", r"unsupported URL"),
     ("environment", r"."),
 )
 _PATTERNS = tuple((status, re.compile(text, re.IGNORECASE | re.DOTALL)) for status, text in _RULES)
@@ -68,6 +72,7 @@ class Outcome:
     duration: float = 0.0
     """Seconds, as far as the file says."""
     resolution: str = ""
+    sha256: str = ""
     attempts: int = 0
 
 
@@ -89,12 +94,16 @@ class Fetcher:
     """Fetches recordings into ``store``; may be called from several threads.
 
     After ``settings.refusals`` refusals in a row it asks no more, and what it is then asked for
-    stays ``pending``.
+    stays ``pending``. Where a server says how long to wait (Retry-After), no thread asks before.
+
+    Raises:
+        UserError: the store can't be written to.
     """
 
     def __init__(self, store: Path, settings: Download):
         self.store, self.settings = store.absolute(), settings
         self._refusals = 0
+        self._not_before = 0.0  # by time.monotonic()
         self._lock = Lock()
 
     @property
@@ -105,15 +114,22 @@ class Fetcher:
     def __call__(self, recording: Recording) -> Outcome:
         folder = self.store / f"{recording.id}.{_key(recording.url, self.settings.format)}"
         known = self._recall(folder)
-        if known.status in ("ok", *GONE):
+        if known.status == "ok" or (known.status in GONE and not self.settings.retry_dead):
             return known
+        time.sleep(max(0.0, self._not_before - time.monotonic()))
         if self.tripped:
             reason = f"not tried: {self.settings.refusals} refusals in a row"
             return replace(known, status="pending", reason=reason)
-        folder.mkdir(parents=True, exist_ok=True)
-        outcome = replace(self._attempt(recording.url, folder), attempts=known.attempts + 1)
-        with atomic(folder / "status.json") as temporary:
-            temporary.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            outcome = replace(self._attempt(recording.url, folder), attempts=known.attempts + 1)
+            with atomic(folder / "status.json") as temporary:
+                temporary.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"{folder}: {error.strerror or error}. Put that right and run the same command "
+                "again: what has been downloaded is kept"
+            ) from error
         return outcome
 
     def _recall(self, folder: Path) -> Outcome:
@@ -133,9 +149,14 @@ class Fetcher:
         except (YoutubeDLError, OSError) as error:
             outcome = _failure(error, url)
             self._count(_is_refusal(outcome))
+            self._wait(_retry_after(error))
             return outcome
         self._count(refused=False)
-        return replace(_success(file), file=file.relative_to(self.store).as_posix())
+        return _inspect(file, self.store)
+
+    def _wait(self, seconds: float) -> None:
+        with self._lock:
+            self._not_before = max(self._not_before, time.monotonic() + seconds)
 
     def _count(self, refused: bool) -> None:
         with self._lock:
@@ -156,6 +177,22 @@ def download(url: str, folder: Path, settings: Download) -> Path:
     return Path(info["requested_downloads"][0]["filepath"])
 
 
+def _slowness_guard(settings: Download) -> Callable[[dict], None]:
+    """A progress hook that gives up on a download below ``settings.min_rate``."""
+    began = time.monotonic()
+    had: list[int] = []
+
+    def guard(progress: dict) -> None:
+        found = progress.get("downloaded_bytes") or 0
+        had.append(found) if not had else None
+        seconds = time.monotonic() - began
+        if seconds > settings.timeout and found - had[0] < settings.min_rate * seconds:
+            rate = (found - had[0]) / seconds
+            raise DownloadError(f"given up at {rate:.0f} bytes/s (download.min_rate)")
+
+    return guard
+
+
 def options(url: str, folder: Path, settings: Download) -> dict:
     """yt-dlp's options. Retries have to be spelt out: its API has none, its command line ten."""
     pauses = ("sleep_interval", "max_sleep_interval", "sleep_interval_requests")
@@ -166,6 +203,8 @@ def options(url: str, folder: Path, settings: Download) -> dict:
         "ffmpeg_location": ffmpeg_path(),
         "enable_file_urls": url.startswith("file:"),
         "noplaylist": True,
+        "socket_timeout": settings.timeout,
+        "progress_hooks": [_slowness_guard(settings)],
         "logger": _Quiet(),
         "quiet": True,
         "noprogress": True,
@@ -196,22 +235,48 @@ def _key(url: str, form: str) -> str:
     return fingerprint(url, form, file_hash(path) if local else "")
 
 
-def _success(file: Path) -> Outcome:
-    size = file.stat().st_size
+def _inspect(file: Path, store: Path) -> Outcome:
+    """What was fetched; removed if it is no video or not all of one, so that it is fetched anew."""
     try:
-        found = probe(file)
-    except MediaError as error:  # fetched all the same; what can't be used is for `extract` to say
-        return Outcome("ok", str(error), bytes=size)
-    resolution = f"{found.width}x{found.height}" if found.width else ""
-    return Outcome("ok", bytes=size, duration=round(found.duration, 3), resolution=resolution)
+        found = check_complete(file)
+    except MediaError as error:
+        file.unlink()
+        return Outcome("environment", str(error))
+    return Outcome(
+        "ok",
+        file=file.relative_to(store).as_posix(),
+        bytes=file.stat().st_size,
+        duration=round(found.duration, 3),
+        resolution=f"{found.width}x{found.height}" if found.width else "",
+        sha256=file_hash(file),
+    )
 
 
 def _failure(error: Exception, url: str) -> Outcome:
-    cause = error.exc_info[1] if getattr(error, "exc_info", None) else None
+    cause = next((cause for cause in _causes(error) if isinstance(cause, GeoRestrictedError)), None)
     status = classify(str(error), cause)
     if status == "missing" and url.startswith("file:"):
         return Outcome(status, "no such file, or an empty one")
     return Outcome("environment" if status == "missing" else status, _tidy(str(error), url))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error of yt-dlp and those behind it."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        inner = getattr(error, "exc_info", None)
+        error = (inner and inner[1]) or getattr(error, "cause", None) or error.__cause__
+
+
+def _retry_after(error: BaseException) -> float:
+    """Seconds that the server asks to wait, at most ten minutes; 0 if it does not say."""
+    for cause in _causes(error):
+        if isinstance(cause, HTTPError):
+            asked = cause.response.headers.get("Retry-After", "")
+            return min(float(asked), 600.0) if asked.isdigit() else 0.0
+    return 0.0
 
 
 def _tidy(message: str, url: str) -> str:

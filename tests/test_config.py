@@ -7,6 +7,7 @@ from pipeline.params import compose
 from solos.config import ConfigError, load_params
 
 ROOT = Path(__file__).resolve().parents[1]
+NO_PLACE = {"path": None, "url": None, "needs": ["a", "b"]}
 
 
 @pytest.fixture
@@ -39,6 +40,22 @@ def test_every_composition_is_valid(in_root, tmp_path, data, model):
     rows = ["sop_pretrained", "sop", "sop_ft", "mhunet"] if model == "all" else [model]
     assert list(params.model) == rows
     assert params.profile == data
+
+
+@pytest.mark.parametrize("data", ["mini", "solos"])
+def test_released_weights_need_no_recordings_of_music(in_root, tmp_path, data):
+    """Neither a data set to prepare nor something to wait for is left of MUSIC."""
+    for choice in (["pretrained=url"], ["pretrained=files", "pretrained.path=weights"]):
+        compose(tmp_path / "params.yaml", [f"data={data}", *choice])
+        params = load_params(tmp_path / "params.yaml")
+        assert list(params.dataset) == ["solos"]
+        assert params.index == {} and params.synthesize.music is None
+        assert not any("music" in need for need in params.pretrained.needs)
+
+
+def test_files_without_a_folder_are_a_problem(in_root, tmp_path):
+    with pytest.raises(ConfigError, match=r"source: files needs pretrained\.path"):
+        compose(tmp_path / "params.yaml", ["pretrained=files"])
 
 
 def test_the_real_profile_has_the_papers_figures(in_root, tmp_path):
@@ -99,8 +116,8 @@ def test_all_problems_are_listed_at_once(tmp_path, content):
         ("model", {"x": {"network": "mhunet", "init": "music", "epochs": 1}}, "Sound of Pixels'"),
         ("model", {"x": {"network": "unet", "init": "scratch", "epochs": 1}}, "'sop' or 'mhunet'"),
         ("model", {}, "at least 1 item"),
-        ("pretrained", {"source": "files", "path": None, "url": None}, "pretrained.path"),
-        ("pretrained", {"source": "url", "path": None, "url": None}, "pretrained.url"),
+        ("pretrained", {"source": "files", **NO_PLACE}, "pretrained.path"),
+        ("pretrained", {"source": "url", **NO_PLACE}, "pretrained.url"),
     ],
 )
 def test_impossible_values(tmp_path, content, section, change, problem):

@@ -1,7 +1,12 @@
-import pytest
+from collections import Counter
 
+import pytest
+from closure import ROOT
+
+from solos import INSTRUMENTS
+from solos.config import Dataset
 from solos.errors import UserError
-from solos.index import Recording, dump_spans, load_spans, read_index, write_index
+from solos.index import Recording, dump_spans, load_spans, read_index, select, write_index
 
 HEADER = "id,instrument,url,spans\n"
 
@@ -72,3 +77,40 @@ def test_missing_file_columns_and_rows(tmp_path):
 def test_spans_as_json():
     assert dump_spans(((0, 200), (763, 1450))) == "[[0,200],[763,1450]]"
     assert load_spans("[[0, 200], [763, 1450]]") == ((0, 200), (763, 1450))
+
+
+def test_the_index_of_solos_is_the_published_one():
+    """Counts as in the paper (one less), ten recordings without spans, 64.2 hours within them."""
+    recordings = read_index(ROOT / "data/index/solos/index.csv")
+    counts = Counter(recording.instrument for recording in recordings)
+    assert tuple(sorted(counts)) == INSTRUMENTS
+    assert [counts[name] for name in INSTRUMENTS] == [
+        *(56, 134, 49, 58, 47, 50, 53, 45, 50, 50, 41, 55, 66),
+    ]
+    without = Counter(recording.instrument for recording in recordings if not recording.spans)
+    assert without == {"Trumpet": 9, "Violin": 1}
+    spans = {recording.id: recording.spans for recording in recordings}
+    assert spans["l0GBOoS_Zv4"] == ((0, 200), (763, 1450))  # as release 0.5 has it
+    frames = sum(end - start for each in spans.values() for start, end in each)
+    assert frames / 25 / 3600 == pytest.approx(64.2, abs=0.05)
+    for recording in recordings:
+        assert recording.url == f"https://www.youtube.com/watch?v={recording.id}"
+
+
+def test_a_part_of_a_data_set(tmp_path):
+    names = {"a": "Tuba", "b": "Viola", "c": "Tuba", "d": "Tuba", "e": "Viola"}
+    recordings = [Recording(name, instrument, "u:v", ()) for name, instrument in names.items()]
+    write_index(tmp_path / "index.csv", recordings)
+
+    def ids(instruments: list[str] | None, per_instrument: int | None) -> str:
+        dataset = Dataset(
+            folder=str(tmp_path), instruments=instruments, per_instrument=per_instrument
+        )
+        return "".join(recording.id for recording in select(dataset))
+
+    assert ids(None, None) == "abcde"
+    assert ids(["Viola"], None) == "be"
+    assert ids(None, 1) == "ab"
+    assert ids(["Tuba"], 2) == "ac"
+    with pytest.raises(UserError, match="has no Kazoo; it has Tuba, Viola"):
+        ids(["Kazoo", "Tuba"], None)

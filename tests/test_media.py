@@ -77,7 +77,7 @@ def failure(source: Path, folder: Path) -> MediaError:
 def test_sound_and_pictures_of_a_clip(clip, tmp_path):
     result, wave, brightness = extract(clip, tmp_path)
     expected = {"duration": 4.0, "n_frames": 32, "width": 72, "height": 48, "reason": ""}
-    assert result == expected
+    assert result == expected | {"sha256": file_hash(tmp_path / "audio.wav")}
     assert len(wave) == 44100
     assert soundfile.info(tmp_path / "audio.wav").subtype == "PCM_16"
     click, _ = click_and_flash(wave, brightness)
@@ -224,9 +224,9 @@ def test_the_stage_accounts_for_every_recording_and_repeats_none(
     (raw / "-good.mp4").write_bytes(clip.read_bytes())
     (raw / "-good.mp4").chmod(0o444)
     (raw / "bad.mp4").write_text("not a film")
-    columns = ("id", "instrument", "status", "reason", "file")
-    found = {"-good": ("ok", "", "-good.mp4"), "bad": ("ok", "", "bad.mp4")}
-    found |= {"gone": ("private", "Private video", ""), "lost": ("ok", "", "lost.mp4")}
+    columns = ("id", "instrument", "status", "reason", "file", "sha256")
+    found = {"-good": ("ok", "", "-good.mp4", "a"), "bad": ("ok", "", "bad.mp4", "b")}
+    found |= {"gone": ("private", "Private video", "", ""), "lost": ("ok", "", "lost.mp4", "c")}
     lines = [dict(zip(columns, (key, "Tuba", *rest), strict=True)) for key, rest in found.items()]
     write_table(raw / "status.csv", columns, lines)
 

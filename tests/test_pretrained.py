@@ -61,13 +61,13 @@ def test_files_of_another_network_are_refused(released, sop_recipe):
 
 def test_each_file_is_fetched_once(released, url):
     Handler.requests = 0
-    folder = pretrained.fetch(url, NAMES)
-    assert pretrained.fetch(url, NAMES) == folder
+    folder = pretrained.fetch_weights(url, NAMES)
+    assert pretrained.fetch_weights(url, NAMES) == folder
     assert Handler.requests == 3
     for name in NAMES:
         assert (folder / name).read_bytes() == (released[0] / name).read_bytes()
 
 
 def test_a_refusal_names_the_other_ways(url):
-    with pytest.raises(UserError, match=r"404(.|\n)*pretrained\.source=files(.|\n)*source=train"):
-        pretrained.fetch(f"{url}gone/", NAMES)
+    with pytest.raises(UserError, match=r"404(.|\n)*pretrained=files(.|\n)*pretrained=music"):
+        pretrained.fetch_weights(f"{url}gone/", NAMES)

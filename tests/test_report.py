@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pipeline.report import commit, tables
-from solos.report import PUBLISHED, ROWS, coverage, read_metrics, render, table2
+from pipeline.report import commit
+from solos.report import PUBLISHED, ROWS, coverage, pieces, read_metrics, render, table2
 
 MEASURED = {
     "SDR": {"mean": -1.234, "std": 2.0},
@@ -94,25 +94,46 @@ def test_metrics_are_read_of_this_runs_rows_only(tmp_path):
     assert read_metrics(tmp_path, ["mixture", "sop"]) == {"sop": MEASURED}
 
 
-def test_coverage_counts_by_status(tmp_path):
-    status = tmp_path / "status.csv"
-    status.write_text("id,status,reason\na,ok,\nb,private,\nc,ok,\nd,geo,\ne,private,\n")
-    text = coverage({"solos, downloaded": status, "music, downloaded": tmp_path / "none.csv"})
-    assert [cell.strip() for cell in text.splitlines()[2].strip("|").split("|")] == [
-        "solos, downloaded",
-        "2 of 5",
-        "geo 1, private 2",
-    ]
-    assert "not in this run" in text.splitlines()[3]
+def rows_of(table: str) -> list[list[str]]:
+    lines = table.splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_the_report_has_table_data_and_run():
-    text = render(
-        {"mhunet": MEASURED}, {}, {"profile": "mini", "seed": 7, "commit": "abc, modified"}
+@pytest.fixture
+def tables(tmp_path):
+    (tmp_path / "coverage.csv").write_text(
+        "instrument,listed,usable,minutes,not_usable\n"
+        'Tuba,4,2,12.0,"1 private, 1 too_short"\nViola,3,3,18.5,\n'
     )
+    (tmp_path / "pieces.csv").write_text(
+        "piece,status,video,reason\n01_A,ok,yes,\n02_B,ok,no,no Vid file\n03_C,ok,yes,\n"
+    )
+    return tmp_path
+
+
+def test_coverage_by_instrument_and_in_all(tables):
+    assert rows_of(coverage({"solos": tables / "coverage.csv"})) == [
+        ["solos", "all", "5 of 7", "0.51", ""],
+        ["solos", "Tuba", "2 of 4", "0.20", "1 private, 1 too_short"],
+        ["solos", "Viola", "3 of 3", "0.31", ""],
+    ]
+
+
+def test_pieces_by_remark(tables):
+    assert rows_of(pieces(tables / "pieces.csv")) == [
+        ["ok", "no", "no Vid file", "1", "02_B"],
+        ["ok", "yes", "", "2", "01_A"],
+    ]
+
+
+def test_the_report_has_table_data_and_run(tables):
+    provenance = {"profile": "mini", "seed": 7, "commit": "abc, modified"}
+    test_set = tables / "pieces.csv"
+    text = render({"mhunet": MEASURED}, {"solos": tables / "coverage.csv"}, test_set, provenance)
     headings = [line for line in text.splitlines() if line.startswith("#")]
-    assert headings == ["# Table II", "## Data", "## Run"]
+    assert headings == ["# Table II", "## Training data", "## Test set", "## Run"]
     assert "arXiv 2006.07931" in text
+    assert "5 of 7" in text
     assert "abc, modified" in text
     assert text.endswith("|\n")
 
@@ -121,7 +142,3 @@ def test_outside_a_repository_the_commit_is_unknown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert commit().startswith("unknown")
-
-
-def test_every_stage_with_a_status_table_is_counted():
-    assert len(tables()) == 7

@@ -148,10 +148,12 @@ def put(names: dict[str, tuple[str, str, tuple]], n_samples: int = 100_000) -> N
     extracted = Path("data/extracted/solos")
     lines = []
     for seed, (name, (instrument, status, _)) in enumerate(names.items()):
-        lines.append({"id": name, "instrument": instrument, "status": status, "reason": "so"})
+        line = {"id": name, "instrument": instrument, "status": status, "reason": "so"}
+        lines.append(line | {"sha256": f"{name} {n_samples}"})
         if status == "ok":
             write_noise(extracted / f"{name}.wav", n_samples, seed=seed)
-    write_table(extracted / "status.csv", ("id", "instrument", "status", "reason"), lines)
+    columns = ("id", "instrument", "status", "reason", "sha256")
+    write_table(extracted / "status.csv", columns, lines)
     index = [Recording(name, row[0], "u", row[2]) for name, row in names.items()]
     write_index(Path("set/index.csv"), index)
 
@@ -176,6 +178,11 @@ def test_the_stage_accounts_for_every_recording(run_stage, monkeypatch):
     assert load_spans(rows["-a"]["spans"]) == ((0, 391),)
     assert load_spans(rows["b"]["spans"]) == ((104, 362),)
     assert sorted(row["split"] for row in rows.values()) == ["", "", "", "train", "val"]
+    (coverage,) = read_table(Path("data/coverage/solos.csv"), "")
+    assert coverage == {
+        **{"instrument": "Tuba", "listed": "5", "usable": "2", "minutes": "0.3"},  # 391 + 258 hops
+        "not_usable": "1 no_spans, 1 short_spans, 1 silent",
+    }
     files = sorted(path.name for path in Path("data/spectrograms/solos").iterdir())
     assert files == ["-a.npy", "-a.peak.npy", "b.npy", "b.peak.npy", "recordings.csv"]
 

@@ -126,19 +126,14 @@ def test_lengths_that_differ_and_silent_parts_are_noted(tmp_path):
     assert {soundfile.info(folder / f"{name}.wav").frames for name in ("mix", 1, 2)} == {length}
 
 
-def test_crop_boxes_of_a_real_and_an_odd_width():
-    boxes = urmp.crop_boxes(1920, 1080, 3)
-    assert boxes == [(0, 0, 640, 1080), (640, 0, 640, 1080), (1280, 0, 640, 1080)]
-    boxes = urmp.crop_boxes(101, 51, 4)  # 25.25 pixels each
-    assert boxes == [(0, 0, 24, 50), (24, 0, 24, 50), (50, 0, 24, 50), (74, 0, 24, 50)]
-
-
 @pytest.fixture
 def run_stage(params, tmp_path, monkeypatch):
     """Runs the stage over ``urmp`` in the test's folder; returns the tables of pieces and parts."""
     monkeypatch.chdir(tmp_path)
     one_thread = Parallel(backend="threading", jobs=1)
-    update = {"parallel": one_thread, "extract": SETTINGS, "urmp": Urmp(path="urmp")}
+    settings = Urmp(path="urmp", sha256=None, crops="crops.csv")
+    Path("crops.csv").write_text("piece,part,x,y,width,height\n")
+    update = {"parallel": one_thread, "extract": SETTINGS, "urmp": settings}
 
     def run():
         stage.main(params.model_copy(update=update))

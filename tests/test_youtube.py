@@ -1,4 +1,5 @@
 import json
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -68,7 +69,7 @@ MESSAGES = [
     ("unavailable", "Video unavailable. This video is not available"),
     ("unavailable", "This video is unavailable"),
     ("unavailable", "Unable to download webpage: HTTP Error 404: Not Found"),
-    ("unavailable", "Unsupported URL: https://example.org/"),
+    ("environment", "Unsupported URL: https://example.org/"),
     (
         "rate_limited",
         "Video unavailable. This content isn't available, try again later. Your account has been "
@@ -106,7 +107,7 @@ def test_a_country_block_is_known_by_its_class_too():
 
 @pytest.fixture
 def settings(params):
-    quick = {"retries": 0, "refusals": 3, "min_coverage": 0.5, "jobs": 1}
+    quick = {"retries": 0, "refusals": 3, "min_coverage": 0.5, "jobs": 1, "min_rate": 0.0}
     return params.download.model_copy(update=quick)
 
 
@@ -114,8 +115,13 @@ def recording(name: str, url: str = "https://www.youtube.com/watch?v=x") -> Reco
     return Recording(name, "Tuba", url, ((0, 100),))
 
 
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("film") / "film.mp4", seconds=1)
+
+
 @pytest.fixture
-def answers(monkeypatch):
+def answers(monkeypatch, film):
     """Plays YouTube: what it answers each recording, and which ones were asked for."""
 
     class Answers(dict):
@@ -128,7 +134,7 @@ def answers(monkeypatch):
             self.asked.append(name)
             if name in self:
                 raise DownloadError(f"ERROR: [youtube] {name}: {self[name]}")
-            (folder / "media.mp4").write_text("a film")
+            shutil.copyfile(film, folder / "media.mp4")
             return folder / "media.mp4"
 
     fake = Answers()
@@ -136,17 +142,21 @@ def answers(monkeypatch):
     return fake
 
 
-def test_what_is_there_or_gone_is_not_asked_for_again(answers, settings, tmp_path):
+def test_what_is_there_or_gone_is_not_asked_for_again(answers, film, settings, tmp_path):
     names = ("-good", "gone", "flaky", "blocked")
     answers |= {"gone": "Private video", "flaky": "timed out", "blocked": "you’re not a bot"}
     first = [Fetcher(tmp_path, settings)(recording(name)) for name in names]
     assert [outcome.status for outcome in first] == ["ok", "private", "environment", "blocked"]
-    assert (tmp_path / first[0].file).read_text() == "a film"
+    assert (tmp_path / first[0].file).read_bytes() == film.read_bytes()
     answers.clear()
     second = [Fetcher(tmp_path, settings)(recording(name)) for name in names]
     assert answers.asked == [*names, "flaky", "blocked"]
     assert [outcome.status for outcome in second] == ["ok", "private", "ok", "ok"]
     assert [outcome.attempts for outcome in second] == [1, 1, 2, 2]
+    insisting = settings.model_copy(update={"retry_dead": True})
+    third = [Fetcher(tmp_path, insisting)(recording(name)) for name in names]
+    assert answers.asked[6:] == ["gone"]
+    assert [outcome.status for outcome in third] == ["ok"] * 4
 
 
 def test_a_vanished_file_and_another_url_are_fetched(answers, settings, tmp_path):
@@ -217,8 +227,8 @@ def test_local_files_go_through_yt_dlp(settings, tmp_path):
 class _Broken(BaseHTTPRequestHandler):
     """Serves one file; the connection breaks in the middle of the first download."""
 
-    content = bytes(range(256)) * 4096
-    ranges: list = []  # noqa: RUF012 - set anew by the test
+    content = b""
+    ranges: list = []  # noqa: RUF012 - both set anew by the test
     protocol_version = "HTTP/1.0"
 
     def do_GET(self):
@@ -239,13 +249,15 @@ class _Broken(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_broken_download_is_gone_on_with(settings, tmp_path):
+def test_a_broken_download_is_gone_on_with(film, settings, tmp_path):
+    padding = 1 << 20  # an atom that players skip: the film alone would come in a single block
+    _Broken.content = film.read_bytes() + (padding + 8).to_bytes(4) + b"free" + bytes(padding)
     _Broken.ranges = []
     with ThreadingHTTPServer(("127.0.0.1", 0), _Broken) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        film = recording("film", f"http://127.0.0.1:{server.server_port}/film.mp4")
-        first = Fetcher(tmp_path, settings)(film)
-        second = Fetcher(tmp_path, settings)(film)
+        asked = recording("film", f"http://127.0.0.1:{server.server_port}/film.mp4")
+        first = Fetcher(tmp_path, settings)(asked)
+        second = Fetcher(tmp_path, settings)(asked)
         server.shutdown()
     assert (first.status, second.status, second.attempts) == ("environment", "ok", 2)
     assert (tmp_path / second.file).read_bytes() == _Broken.content
@@ -269,12 +281,13 @@ def run_stage(params, settings, answers, tmp_path, monkeypatch):
     return run
 
 
-def test_the_stage_links_what_it_has_and_accounts_for_the_rest(run_stage, answers):
+def test_the_stage_links_what_it_has_and_accounts_for_the_rest(run_stage, answers, film):
     answers |= {"b": "Private video"}
     rows = run_stage()
     assert list(rows) == ["a", "b", "c", "d"]
     assert rows["b"]["status"] == "private" and rows["b"]["file"] == ""
-    assert rows["a"]["file"] == "a.mp4" and rows["a"]["bytes"] == "6"
+    assert (rows["a"]["file"], rows["a"]["bytes"]) == ("a.mp4", str(film.stat().st_size))
+    assert rows["a"]["sha256"] == file_hash(film)
     assert sorted(path.name for path in Path("data/raw/solos").iterdir()) == [
         *("a.mp4", "c.mp4", "d.mp4", "status.csv"),
     ]
@@ -285,10 +298,18 @@ def test_the_stage_links_what_it_has_and_accounts_for_the_rest(run_stage, answer
 
 def test_too_low_a_coverage_fails_with_the_counts_and_keeps_the_files(run_stage, answers):
     answers |= {"a": "Private video", "b": "Private video", "c": "in your country"}
-    with pytest.raises(UserError, match=r"1 of 4 recordings.*2 private, 1 geo, 1 ok"):
+    with pytest.raises(UserError, match=r"2 private, 1 geo, 1 ok\n  all: 1 of 4, below"):
         run_stage()
     assert Path("data/raw/solos/d.mp4").exists()
     assert len(read_table(Path("data/raw/solos/status.csv"), "")) == 4
+
+
+def test_too_low_a_coverage_of_one_instrument_fails_too(run_stage, answers, settings):
+    names = {"a": "Tuba", "b": "Viola", "c": "Viola", "d": "Viola"}
+    write_index(Path("set/index.csv"), [Recording(n, i, "u:v", ()) for n, i in names.items()])
+    answers |= {"a": "Private video"}
+    with pytest.raises(UserError, match=r"Tuba: 0 of 1, below download.min_instrument_coverage"):
+        run_stage()
 
 
 def test_status_notes_are_plain_json(answers, settings, tmp_path):
