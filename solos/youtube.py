@@ -196,7 +196,8 @@ def _slowness_guard(settings: Download) -> Callable[[dict], None]:
 def options(url: str, folder: Path, settings: Download) -> dict:
     """yt-dlp's options. Retries have to be spelt out: its API has none, its command line ten."""
     pauses = ("sleep_interval", "max_sleep_interval", "sleep_interval_requests")
-    retries = dict.fromkeys(("retries", "fragment_retries", "extractor_retries"), settings.retries)
+    retries = dict.fromkeys(("retries", "fragment_retries"), settings.retries)
+    retries["extractor_retries"] = min(settings.retries, 3)  # as its command line has it
     return {
         "format": settings.format,
         "outtmpl": str(folder).replace("%", "%%") + "/media.%(ext)s",

@@ -199,7 +199,7 @@ def test_reasons_are_one_short_line(answers, settings, tmp_path):
 def test_options_spell_out_what_yt_dlp_leaves_unset(settings):
     settings = settings.model_copy(update={"retries": 7, "options": {"cookiefile": "c.txt"}})
     remote = youtube.options("https://www.youtube.com/watch?v=-x", Path("/a%b"), settings)
-    assert [remote[f"{kind}retries"] for kind in ("", "fragment_", "extractor_")] == [7, 7, 7]
+    assert [remote[f"{kind}retries"] for kind in ("", "fragment_", "extractor_")] == [7, 7, 3]
     assert remote["retry_sleep_functions"]["http"](3) == 8
     assert remote["outtmpl"] == "/a%%b/media.%(ext)s"
     assert remote["cookiefile"] == "c.txt"
