@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.rehearsal FOLDER`` clones the committed project into FOLDER (which must not
 exist), runs download, extract and spectrograms there through DVC, and prints for each stage the
-seconds, and for each output files and bytes a recording; then the seconds of ``dvc status``.
+seconds, and for each output files and bytes a recording; then the seconds of ``dvc status``; and
+what an hour of video costs on one core, by a film as long as a recording of Solos is on average.
 """
 
 import csv
@@ -17,12 +18,16 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+from solos import media, spectrograms
+from solos.config import load_params
 from solos.index import Recording, read_index, write_index
 from solos.media import ffmpeg_path
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 8
-"""Length of a recording; costs beyond those of starting programs grow with it."""
+"""Length of a recording: what is measured is mostly the cost of each, whatever its length."""
+LONG = 300
+"""Length of the film by which the cost of an hour is measured."""
 STAGES = {"download": "raw", "extract": "extracted", "spectrograms": "spectrograms"}
 
 
@@ -50,19 +55,40 @@ def main(folder: Path) -> None:
     print(f"dvc status: {timed(clone, 'dvc', 'status', 'spectrograms@solos'):.1f} s")
     with (clone / "data/spectrograms/solos/recordings.csv").open() as stream:
         print("usable:", sum(row["status"] == "ok" for row in csv.DictReader(stream)))
+    print_cost_of_an_hour(folder / "long")
+
+
+def print_cost_of_an_hour(folder: Path) -> None:
+    folder.mkdir()
+    film = write_film(folder / "film.mp4", LONG)
+    settings = load_params(ROOT / "params.yaml").extract.model_copy(update={"short_side": 256})
+    start = time.perf_counter()
+    media.extract(folder, source=film, settings=settings)
+    extracted = time.perf_counter()
+    spectrograms.store(folder / "audio.wav", folder)
+    stored = time.perf_counter()
+    hours = LONG / 3600
+    for name, seconds in (("extract", extracted - start), ("spectrograms", stored - extracted)):
+        print(f"an hour of video, {name}: {seconds / hours:.0f} s of one core")
+    for name in ("film.mp4", "frames.zip", "audio.wav", "spec.npy"):
+        print(f"an hour of video, {name}: {(folder / name).stat().st_size / hours / 1e6:.0f} MB")
+
+
+def write_film(path: Path, seconds: int) -> Path:
+    """480p, as YouTube's."""
+    inputs = [
+        *("-f", "lavfi", "-i", f"testsrc2=s=640x480:r=25:d={seconds}"),
+        *("-f", "lavfi", "-i", f"anoisesrc=d={seconds}:a=0.2:r=44100"),
+    ]
+    codecs = ["-c:v", "libx264", "-preset", "fast", "-c:a", "aac", "-movflags", "+faststart"]
+    subprocess.run([ffmpeg_path(), "-v", "error", *inputs, *codecs, path], check=True)
+    return path
 
 
 def write_films(folder: Path, names: list[str]) -> None:
-    """480p, as YouTube's; each with bytes of its own."""
+    """Each with bytes of its own."""
     folder.mkdir()
-    first = folder / "film.mp4"
-    inputs = [
-        *("-f", "lavfi", "-i", f"testsrc2=s=640x480:r=25:d={SECONDS}"),
-        *("-f", "lavfi", "-i", f"anoisesrc=d={SECONDS}:a=0.2:r=44100"),
-    ]
-    codecs = ["-c:v", "libx264", "-preset", "fast", "-c:a", "aac", "-movflags", "+faststart"]
-    subprocess.run([ffmpeg_path(), "-v", "error", *inputs, *codecs, first], check=True)
-    film = first.read_bytes()
+    film = write_film(folder / "film.mp4", SECONDS).read_bytes()
     for name in names:
         note = name.encode()
         atom = (8 + len(note)).to_bytes(4) + b"free" + note  # players skip it

@@ -6,6 +6,7 @@ MUSIC share some recordings: those are fetched once.)
 """
 
 import logging
+from collections import Counter
 from pathlib import Path
 
 from pipeline.common import WORK, run_items, run_stage
@@ -14,7 +15,7 @@ from solos.errors import UserError
 from solos.index import Recording, select
 from solos.resume import empty, link
 from solos.tables import count_statuses, write_table
-from solos.youtube import Fetcher, Outcome
+from solos.youtube import GONE, Fetcher, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -52,16 +53,22 @@ def _publish(recording: Recording, outcome: Outcome, store: Path, output: Path) 
 
 
 def _check_coverage(rows: list[dict], name: str, settings: Download, tripped: bool) -> None:
-    advice = f"What is there is kept; `dvc repro --force download@{name}` goes on with the rest."
     if tripped:
-        log.warning("refused %d times in a row: stopped. %s", settings.refusals, advice)
+        log.warning("refused %d times in a row: stopped", settings.refusals)
+    failed = [row for row in rows if row["status"] not in ("ok", "pending")]
+    reasons = Counter(f"{row['status']}: {row['reason']}" for row in failed)
+    for reason, count in reasons.most_common(3):
+        log.warning("%d times %s", count, reason)
     problems = _lacking(rows, settings)
     if problems:
         raise UserError(
-            f"data/raw/{name}/status.csv: {count_statuses(rows)}\n"
+            f"too little of {name} is there (data/raw/{name}/status.csv tells each recording's "
+            f"reason): {count_statuses(rows)}\n"
             + "\n".join(problems)
-            + f"\n{advice} Or lower the minimum"
+            + "\nWhat has been fetched is kept: run the same command again, or lower the minimum"
         )
+    if any(row["status"] not in ("ok", *GONE) for row in rows):
+        log.info("to try the rest again: dvc repro --force --single-item download@%s", name)
 
 
 def _lacking(rows: list[dict], settings: Download) -> list[str]:

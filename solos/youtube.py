@@ -281,9 +281,9 @@ def _retry_after(error: BaseException) -> float:
 
 
 def _tidy(message: str, url: str) -> str:
-    """One line, without yt-dlp's prefix, its request to report a bug, and this machine's paths."""
-    text = re.sub(r"^ERROR: (\[[^\]]*\] )?", "", message.replace(url, "the URL"))
-    text = text.split("; please report this issue on")[0]
+    """One line, without yt-dlp's prefixes, its request to report a bug, and the cause's cause."""
+    text = re.sub(r"^ERROR: (\[[^\]]*\] ([\w-]+: )?)?", "", message.replace(url, "the URL"))
+    text = re.split(r"; please report this issue on| \(caused by ", text)[0]
     return " ".join(text.split())[:300]
 
 
