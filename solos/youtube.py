@@ -178,17 +178,18 @@ def download(url: str, folder: Path, settings: Download) -> Path:
 
 
 def _slowness_guard(settings: Download) -> Callable[[dict], None]:
-    """A progress hook that gives up on a download below ``settings.min_rate``."""
-    began = time.monotonic()
-    had: list[int] = []
+    """A progress hook that gives up on a file that arrives below ``settings.min_rate``.
+
+    A recording can be several files: its pictures and its sound.
+    """
+    starts: dict[str, tuple[float, int]] = {}
 
     def guard(progress: dict) -> None:
-        found = progress.get("downloaded_bytes") or 0
-        had.append(found) if not had else None
-        seconds = time.monotonic() - began
-        if seconds > settings.timeout and found - had[0] < settings.min_rate * seconds:
-            rate = (found - had[0]) / seconds
-            raise DownloadError(f"given up at {rate:.0f} bytes/s (download.min_rate)")
+        now, found = time.monotonic(), progress.get("downloaded_bytes") or 0
+        began, had = starts.setdefault(progress.get("filename", ""), (now, found))
+        seconds, gained = now - began, found - had
+        if seconds > settings.timeout and gained < settings.min_rate * seconds:
+            raise DownloadError(f"given up at {gained / seconds:.0f} bytes/s (download.min_rate)")
 
     return guard
 

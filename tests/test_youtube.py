@@ -207,6 +207,21 @@ def test_options_spell_out_what_yt_dlp_leaves_unset(settings):
     assert youtube.options("file:///x.mp4", Path("/a"), settings)["enable_file_urls"]
 
 
+def test_slow_files_are_given_up_each_by_its_own_rate(settings, monkeypatch):
+    settings = settings.model_copy(update={"min_rate": 100.0, "timeout": 10.0})
+    (guard,) = youtube.options("https://www.youtube.com/watch?v=x", Path("/a"), settings)[
+        "progress_hooks"
+    ]
+    clock = iter([0.0, 20.0, 50.0, 55.0, 70.0])
+    monkeypatch.setattr(youtube.time, "monotonic", lambda: next(clock))
+    guard({"filename": "pictures", "downloaded_bytes": 7000})  # gone on with: this much was there
+    guard({"filename": "pictures", "downloaded_bytes": 9001})
+    guard({"filename": "sound", "downloaded_bytes": 0})
+    guard({"filename": "sound", "downloaded_bytes": 100})  # slow, but only for 5 s
+    with pytest.raises(DownloadError, match=r"given up at 50 bytes/s"):
+        guard({"filename": "sound", "downloaded_bytes": 1000})
+
+
 def test_local_files_go_through_yt_dlp(settings, tmp_path):
     film = write_clip(tmp_path / "in put%20" / "-clip.mp4", seconds=1)
     (film.parent / "empty.mp4").write_bytes(b"")
