@@ -14,7 +14,16 @@ from tqdm import tqdm
 from solos import config
 from solos.errors import UserError
 
-WORK = Path(".work")
+
+def _work() -> Path:
+    """``.work``; for an experiment that DVC runs in a temporary copy, the one of the workspace."""
+    for folder in Path.cwd().parents:
+        if folder.parts[-3:] == (".dvc", "tmp", "exps"):
+            return folder.parents[2] / ".work"
+    return Path(".work")
+
+
+WORK = _work()
 """What must survive an interruption: ignored by git, no output of any stage."""
 
 _USERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -34,7 +43,9 @@ def run_stage(main: Callable[..., None], *choices: Sequence[str]) -> None:
     arguments = sys.argv[1:]
     try:
         _check_arguments(arguments, choices)
-        main(config.load_params(Path("params.yaml")), *arguments)
+        params = config.load_params(Path("params.yaml"))
+        _check_places(params)
+        main(params, *arguments)
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -43,6 +54,14 @@ def run_stage(main: Callable[..., None], *choices: Sequence[str]) -> None:
         sys.exit(f"error: {error}. Put that right and run the same command again to go on")
     except KeyboardInterrupt:
         sys.exit("interrupted: run the same command again to go on")
+
+
+def _check_places(params: config.Params) -> None:
+    """Name what the user has to provide and is not there, before hours of work, not after."""
+    if params.synthesize.urmp is None and not Path(params.urmp.path).exists():
+        raise UserError(f"urmp.path: {params.urmp.path} is not there. {config.HOW_TO_GET_URMP}")
+    if params.pretrained.source == "files" and not Path(params.pretrained.path).is_dir():
+        raise UserError(f"pretrained.path: {params.pretrained.path} is no folder with three files")
 
 
 def _check_arguments(arguments: Sequence[str], choices: Sequence[Sequence[str]]) -> None:

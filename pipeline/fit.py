@@ -1,13 +1,20 @@
 """What ``train`` and ``pretrained`` share: a resumable training run with its log and its export."""
 
 import logging
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
+import torch
 from dvclive import Live
-from torch import nn
+from torch import distributed, nn
 
 from pipeline.common import WORK, progress
 from solos.checkpoint import save_network
+from solos.distributed import ALONE, Processes
 from solos.files import file_hash, fingerprint
 from solos.tasks import Task
 from solos.training import train
@@ -18,17 +25,46 @@ log = logging.getLogger(__name__)
 def fit(task: Task, network: nn.Module, epochs: int, start: Path, output: Path, logs: Path) -> None:
     """Train ``network`` on ``task``, log to ``logs`` for ``dvc plots`` and export to ``output``.
 
+    Started by torchrun, all processes train together and the first one logs and writes.
+
     Args:
         start: folder of the start weights; part of what identifies the run.
     """
     key = fingerprint(_identity(task, epochs, start))
     checkpoint = WORK / "train" / output.name / key / "last.pth"
-    with Live(str(logs), dvcyaml=None, save_dvc_exp=False, report=None) as live:
-        best = train(task, network, epochs, checkpoint, lambda r: _log(live, r), progress)
-    recipe = task.recipe.model_dump()
-    kind = {"SopRecipe": "sop", "MhuRecipe": "mhunet"}[type(task.recipe).__name__]
-    save_network(output, network.cpu(), {"network": kind, **best, "recipe": recipe})
-    log.info("%s: best epoch %d, validation loss %.5f", output, best["epoch"], best["val_loss"])
+    processes = _join()
+    with ExitStack() as stack:
+        log_epoch, bar = _silent, _bare
+        if processes.first:
+            live = Live(str(logs), dvcyaml=None, save_dvc_exp=False, report=None)
+            log_epoch, bar = partial(_log, stack.enter_context(live)), progress
+        best = train(task, network, epochs, checkpoint, log_epoch, bar, processes)
+    if processes.first:
+        recipe = task.recipe.model_dump()
+        kind = {"SopRecipe": "sop", "MhuRecipe": "mhunet"}[type(task.recipe).__name__]
+        save_network(output, network.cpu(), {"network": kind, **best, "recipe": recipe})
+        log.info("%s: best epoch %d, validation loss %.5f", output, best["epoch"], best["val_loss"])
+        shutil.rmtree(checkpoint.parent)  # of hundreds of megabytes; what it was for is exported
+    processes.leave()
+
+
+def _join() -> Processes:
+    """Join the processes that torchrun started with this one; alone without it."""
+    if not distributed.is_torchelastic_launched():
+        return ALONE
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return Processes(distributed.get_rank(), distributed.get_world_size())
+
+
+def _silent(_: dict) -> None:
+    """What the other processes log."""
+
+
+def _bare(batches: Iterable, _: str) -> Iterable:
+    """Their progress bar."""
+    return batches
 
 
 def _log(live: Live, record: dict) -> None:

@@ -25,7 +25,10 @@ def compose(output: Path, overrides: list[str]) -> None:
             compose_and_dump(temporary, conf, None, "config", "", overrides)
         except HydraException as error:
             raise UserError(f"conf/ with {' '.join(overrides)}: {error}") from error
-        config.load_params(temporary)
+        try:
+            config.load_params(temporary)
+        except UserError as error:
+            raise UserError(str(error).replace(str(temporary), "conf/")) from None
 
 
 if __name__ == "__main__":

@@ -32,7 +32,12 @@ def main(params: Params) -> None:
     if params.pretrained.source == "files":
         take_over(Path(params.pretrained.path), network)
     else:
-        take_over(fetch_weights(params.pretrained.url, list(weight_files(network))), network)
+        folder = fetch_weights(params.pretrained.url, list(weight_files(network)))
+        try:
+            take_over(folder, network)
+        except UserError as error:
+            shutil.rmtree(folder)
+            raise UserError(f"{params.pretrained.url} gave: {error}. Removed: run again") from None
 
 
 def train_on_music(params: Params, network: nn.Module) -> None:

@@ -53,6 +53,8 @@ def transform_one(
     if not recording.spans:
         return {"status": "no_spans", "reason": "the index gives no spans for it"}, None
     wav = extracted / f"{recording.id}.wav"
+    if not wav.is_file():
+        return {"status": "missing", "reason": f"{wav} is not there"}, None
     code = [file_hash(Path(module.__file__)) for module in (spectrograms, stft_module)]
     key = fingerprint(recording.spans, code, line["sha256"])
     folder = work / f"{recording.id}.{key}"

@@ -32,6 +32,9 @@ def main(params: Params) -> None:
     pieces = urmp.read_pieces(_folder(params.urmp))
     work = WORK / "urmp"
     boxes = crops.read_boxes(Path(params.urmp.crops))
+    known = {(piece.name, part.index) for piece in pieces for part in piece.parts}
+    for name, part in sorted(set(boxes) - known):
+        log.warning("%s: there is no part %d of a piece %s", params.urmp.crops, part, name)
     one = partial(prepare_one, work=work, settings=params.extract, boxes=boxes)
     results = run_items(one, pieces, params.parallel, "urmp")
     empty(OUTPUT)
@@ -50,6 +53,8 @@ def _folder(settings: Urmp) -> Path:
     """The folder of pieces; an archive is unpacked to where an interruption does not lose it."""
     path = Path(settings.path)
     if not path.is_file():
+        if settings.sha256:
+            raise UserError(f"urmp.sha256 is that of an archive, {path} is none: set it to null")
         return path
     stat = path.stat()
     key = fingerprint(str(path.absolute()), stat.st_size, stat.st_mtime_ns, settings.sha256)

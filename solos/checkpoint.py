@@ -51,9 +51,8 @@ def load_state(path: Path) -> dict:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except Exception as error:  # torch raises many types for a damaged or unsafe file
-        first_line = str(error).splitlines()[0]
-        raise UserError(f"{path} can't be read as a file of weights: {first_line}") from error
+    except Exception as error:  # torch raises many types, and advises to run what is unsafe
+        raise UserError(f"{path} is damaged, or no file of tensors alone") from error
 
 
 def save_network(folder: Path, network: nn.Module, description: dict) -> None:
@@ -72,6 +71,8 @@ def load_weights(folder: Path, network: nn.Module) -> None:
     """
     for name, part in weight_files(network).items():
         state = load_state(folder / name)
+        if not isinstance(state, dict):
+            raise UserError(f"{folder / name} holds no state dict, but {type(state).__name__}")
         problems = _differences(part.state_dict(), state)
         if problems:
             listed = "\n  ".join(problems[:3])

@@ -18,6 +18,12 @@ Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
+HOW_TO_GET_URMP = (
+    "URMP is free: get Dataset.tar.gz (12 GB) from Dryad, doi:10.5061/dryad.ng3r749, and name it, "
+    "or the folder that it was extracted to: `dvc exp run -S urmp.path=.../Dataset.tar.gz`"
+)
+
+
 class ConfigError(UserError):
     """``params.yaml`` is missing or holds something that can't be run."""
 
@@ -25,14 +31,14 @@ class ConfigError(UserError):
 class Section(BaseModel):
     """Base of all sections: unknown keys and wrong types are errors, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Parallel(Section):
     """How the items of a stage (recordings, pieces) are spread: joblib's backend and workers."""
 
     backend: Literal["loky", "threading"]
-    jobs: int
+    jobs: Count | Literal[-1]
     """Workers; -1 for one a core."""
 
 
@@ -82,6 +88,19 @@ class Dataset(Section):
     """How many recordings of each to use, the index's first ones; null for all."""
 
 
+class YtDlp(Section):
+    """What is handed on to yt-dlp as it is, if it is given."""
+
+    cookiefile: str | None = None
+    cookiesfrombrowser: list[str] | None = None
+    """Browser, and optionally its profile."""
+    extractor_args: dict[str, dict[str, list[str]]] | None = None
+    """Such as ``{youtube: {player_client: [tv]}}``."""
+    js_runtimes: dict[str, dict[str, JsonValue]] | None = None
+    """Such as ``{deno: {path: PATH}}``."""
+    proxy: str | None = None
+
+
 class Download(Section):
     """How recordings are fetched by yt-dlp."""
 
@@ -106,11 +125,7 @@ class Download(Section):
     """Share of the index that must be there for the stage to succeed."""
     min_instrument_coverage: Annotated[float, Field(ge=0, le=1)]
     """The same for each instrument."""
-    options: dict[
-        Literal["cookiefile", "cookiesfrombrowser", "extractor_args", "js_runtimes", "proxy"],
-        JsonValue,
-    ]
-    """Handed on to yt-dlp as they are."""
+    options: YtDlp
 
     @model_validator(mode="after")
     def _sleeps(self):
@@ -142,8 +157,8 @@ class Urmp(Section):
 
     path: str
     """Folder that holds one folder a piece, or the archive (``Dataset.tar.gz``) of one."""
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
-    """Checksum that the archive must have; null for any."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None
+    """Checksum that the archive must have; null for any, and for a folder."""
     crops: str
     """Table of the players (piece, part, x, y, width, height) not cut out at equal widths."""
 
@@ -230,8 +245,14 @@ class Recipe(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     schedule: Annotated[StepSchedule | PlateauSchedule, Field(discriminator="kind")]
     workers: Annotated[int, Field(ge=0)]
-    """Data-loading processes."""
+    """Data-loading processes, for each training process."""
     device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["float32", "bfloat16"]
+    """bfloat16: mixed, by autocast; weights and their updates stay float32."""
+    channels_last: bool
+    """Memory layout of convolutions."""
+    compile: bool
+    """Whether torch.compile is used."""
 
 
 class SopRecipe(Recipe):
@@ -256,6 +277,12 @@ class SopRecipe(Recipe):
     n_src: Annotated[int, Field(ge=2)]
     gain: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     """Range of each source's gain."""
+
+    @model_validator(mode="after")
+    def _range(self):
+        if self.gain[0] > self.gain[1]:
+            raise ValueError("gain must be [lowest, highest]")
+        return self
 
 
 class MhuRecipe(Recipe):
@@ -285,7 +312,9 @@ class Params(Section):
     """All of ``params.yaml``."""
 
     profile: str
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    launcher: str
+    """What training stages are started by: ``python``, or ``torchrun`` with its options."""
     parallel: Parallel
     synthesize: Synthesize
     index: dict[Literal["music"], Index]
@@ -316,7 +345,7 @@ def load_params(path: Path) -> Params:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing: run `make params`") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None
     try:
         return Params.model_validate(content)

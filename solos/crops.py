@@ -1,10 +1,10 @@
 """Where the players of URMP's wide videos are, and a picture by which a person can check it."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image, ImageDraw
 
 from solos.errors import UserError
@@ -32,20 +32,30 @@ def read_boxes(path: Path) -> dict[tuple[str, int], Box]:
     Raises:
         UserError: no such file, other columns, or a bad row.
     """
+    boxes: dict[tuple[str, int], Box] = {}
     try:
-        table = pd.read_csv(path, dtype={"piece": str})
-    except (FileNotFoundError, pd.errors.EmptyDataError):
-        raise UserError(f"urmp.crops: {path} is missing or empty") from None
-    if tuple(table.columns) != COLUMNS:
-        raise UserError(f"{path}: columns {', '.join(COLUMNS)} expected")
-    boxes = {}
-    for line, row in enumerate(table.itertuples(index=False), start=2):
-        numbers = row[1:]
-        whole = all(isinstance(number, int) for number in numbers)
-        if not whole or min(numbers[1:3]) < 0 or min(numbers[3:]) < 2:
-            raise UserError(f"{path}, line {line}: no box within a picture: {tuple(row)}")
-        boxes[row.piece, row.part] = tuple(numbers[1:])
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            columns, *rows = list(csv.reader(stream)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"urmp.crops: {path}: {error}") from None
+    if tuple(columns) != COLUMNS:
+        raise UserError(f"urmp.crops: {path}: columns {', '.join(COLUMNS)} expected")
+    for line, row in enumerate(rows, start=2):
+        key, box = _box(row)
+        if box is None or key in boxes:
+            raise UserError(f"{path}, line {line}: no box within a picture, or twice: {row}")
+        boxes[key] = box
     return boxes
+
+
+def _box(row: Sequence[str]) -> tuple[tuple[str, int], Box | None]:
+    """A line's (piece, part) and box; None for one that can't be."""
+    try:
+        piece, *numbers = row
+        part, x, y, width, height = map(int, numbers)
+    except ValueError:
+        return ("", 0), None
+    return (piece, part), ((x, y, width, height) if min(x, y, width - 2, height - 2) >= 0 else None)
 
 
 def contact_sheet(rows: Sequence[tuple[str, Mapping[str, Path]]]) -> Image.Image:

@@ -174,6 +174,11 @@ class SopMixes(Dataset):
     def __init__(self, store: SpectrogramStore, recipe: SopRecipe, seed: int, epoch: int | None):
         self.store, self.recipe, self.seed, self.epoch = store, recipe, seed, epoch
         n = len(store.recordings)
+        if n < recipe.n_src:
+            raise UserError(
+                f"{store.spectrograms}: {n} recordings, mixes of {recipe.n_src} wanted: see "
+                "recordings.csv, or lower train.sop.n_src"
+            )
         self.length = recipe.val_mixes if epoch is None else n * recipe.mixes_per_recording
         self.order = np.arange(self.length) % n
         if epoch is not None:
@@ -229,6 +234,12 @@ class MhuMixes(Dataset):
         self.store, self.seed, self.epoch = store, seed, epoch
         self.min_src, self.max_src = recipe.curriculum.start, max_src
         self.length = recipe.val_mixes if epoch is None else recipe.train_mixes
+        unknown = {r.instrument for r in store.recordings} - set(INSTRUMENTS)
+        if unknown:
+            raise UserError(
+                f"{store.spectrograms / 'recordings.csv'}: {', '.join(sorted(unknown))}: none of "
+                f"the network's instruments ({', '.join(INSTRUMENTS)})"
+            )
         self.by_instrument = _group(store.recordings)
         if len(self.by_instrument) < max_src:
             raise UserError(

@@ -125,11 +125,13 @@ def _is_span(span: object) -> bool:
 
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             rows, columns = list(reader), reader.fieldnames or []
     except FileNotFoundError:
         raise UserError(f"{path} is missing: it lists the recordings of the data set") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is no CSV in UTF-8: {error}") from None
     missing = [column for column in COLUMNS if column not in columns]
     if missing:
         raise UserError(f"{path} lacks the column(s) {', '.join(missing)}; found {columns}")

@@ -5,6 +5,8 @@ A recording's pictures become one archive: an uncompressed ZIP of JPEGs, of whic
 whose first sample is the recording's time zero too, whatever the timestamps in the container.
 """
 
+import errno
+import os
 import re
 import shutil
 import struct
@@ -30,6 +32,7 @@ from solos.files import file_hash
 
 SILENCE = 1e-4
 """A recording whose samples all lie below this is silent (3 steps of 16-bit audio)."""
+_STOPPED = 255  # ffmpeg's exit code after SIGINT and SIGTERM
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # ZIP's earliest: archives of equal pictures have equal bytes
 _LOCAL_HEADER = 30  # bytes of a ZIP entry's header before its name
 
@@ -249,15 +252,26 @@ def run_ffmpeg(outputs: Sequence[ffmpeg.Stream]) -> str:
 
     Raises:
         MediaError: ffmpeg gave up.
+        UserError: ffmpeg was stopped from outside, which says nothing about the recording.
+        OSError: nor does a disk that can't be written to.
     """
     graph = ffmpeg.merge_outputs(*outputs).global_args(
         *("-nostdin", "-loglevel", "error", "-filter_complex_threads", "1")
     )
-    try:
-        _, errors = graph.run(ffmpeg_path(), capture_stderr=True, overwrite_output=True)
-    except ffmpeg.Error as error:
-        raise MediaError("undecodable", _complaint(error.stderr)) from None
+    process = graph.run_async(ffmpeg_path(), pipe_stderr=True, overwrite_output=True)
+    _, errors = process.communicate()
+    if process.returncode < 0 or process.returncode == _STOPPED:
+        raise UserError(f"ffmpeg was stopped (exit code {process.returncode}): run again to go on")
+    if process.returncode:
+        _raise_if_disk(errors.decode(errors="replace"))
+        raise MediaError("undecodable", _complaint(errors) or f"ffmpeg: {process.returncode}")
     return _complaint(errors)
+
+
+def _raise_if_disk(complaint: str) -> None:
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if os.strerror(number) in complaint:
+            raise OSError(number, f"ffmpeg: {os.strerror(number)}")
 
 
 def _complaint(stderr: bytes) -> str:

@@ -72,8 +72,8 @@ def bss_eval(*, references: ArrayLike, estimates: ArrayLike) -> BssEval:
 def si_sdr(*, references: ArrayLike, estimates: ArrayLike) -> NDArray[np.float64]:
     """Scale-invariant SDR (Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019, eq. 4).
 
-    The mean is not removed. Shapes, silence and errors as for :func:`bss_eval`; +inf where the
-    estimate is a multiple of its reference, -inf where it is orthogonal to it.
+    The mean is not removed. Shapes, silence and errors as for :func:`bss_eval`. About 300 dB or
+    +inf where the estimate is a multiple of its reference, -inf where it is orthogonal to it.
     """
     references, estimates = _checked(references, estimates)
     references, estimates = _unit(references), _unit(estimates)

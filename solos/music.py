@@ -26,8 +26,8 @@ def read_list(path: Path) -> list[Recording]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
+    except OSError as error:
+        raise UserError(f"index.music.source: {path}: {error.strerror}") from None
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}") from None
     videos = content.get("videos") if isinstance(content, dict) else None

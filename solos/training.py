@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader, Dataset
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from solos.checkpoint import load_state, save_state
 from solos.config import Curriculum, MhuRecipe, Recipe, StepSchedule
 from solos.device import find_device
+from solos.distributed import ALONE, Processes, Shares
 from solos.errors import UserError
 from solos.tasks import Task
 
@@ -73,8 +74,38 @@ class Run:
         self.history, self.best = state["history"], state["best"]
 
 
+@dataclass(frozen=True)
+class Worker:
+    """What this process trains with."""
+
+    task: Task
+    network: nn.Module
+    """As it computes: compiled, and joined with the other processes' copies."""
+    device: torch.device
+    processes: Processes
+
+    def loss(self, batch: dict[str, Tensor]) -> Tensor:
+        """Mean loss of this process's share of a batch."""
+        on_device = {key: value.to(self.device) for key, value in batch.items()}
+        mixed = self.task.recipe.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+            return self.task.loss(self.network, on_device)
+
+    def batches(self, mixes: Dataset) -> DataLoader:
+        """Shares of the batches in the order of the mixes, which is already random."""
+        recipe = self.task.recipe
+        shares = Shares(len(mixes), recipe.batch_size, self.processes)
+        return DataLoader(mixes, batch_sampler=shares, num_workers=recipe.workers)
+
+
 def train(
-    task: Task, network: nn.Module, epochs: int, checkpoint: Path, log: Log, progress: Progress
+    task: Task,
+    network: nn.Module,
+    epochs: int,
+    checkpoint: Path,
+    log: Log,
+    progress: Progress,
+    processes: Processes = ALONE,
 ) -> dict:
     """Train ``network`` in place, which ends with the weights of the lowest validation loss.
 
@@ -82,22 +113,31 @@ def train(
     it exists, its epochs are logged again and training goes on after them, with the same outcome as
     an uninterrupted run.
 
+    Args:
+        processes: those that train together; the first one writes the checkpoint.
+
     Returns:
         ``epoch`` and ``val_loss`` of the exported weights.
 
     Raises:
-        UserError: the loss is no longer finite.
+        UserError: a loss or gradient is no longer finite.
     """
-    device = find_device(task.recipe.device)
-    network.to(device, memory_format=torch.channels_last)
+    recipe = task.recipe
+    device = find_device(recipe.device)
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    network.to(device, memory_format=layout)
     run = _start(task, network)
     if checkpoint.exists():
         run.restore(load_state(checkpoint))
+    processes.wait()  # until all have read what the first one is about to replace
     for record in run.history:
         log(record)
+    computing = torch.compile(network) if recipe.compile else network
+    worker = Worker(task, processes.parallel(computing), device, processes)
     for epoch in range(len(run.history), epochs + 1):
-        run.history.append(_epoch(task, run, epoch, device, progress))
-        save_state(checkpoint, run.state())
+        run.history.append(_epoch(worker, run, epoch, progress))
+        if processes.first:
+            save_state(checkpoint, run.state())
         log(run.history[-1])
     network.load_state_dict(run.best["weights"])
     return {key: run.best[key] for key in ("epoch", "val_loss")}
@@ -126,17 +166,20 @@ def make_schedule(recipe: Recipe, optimizer: Optimizer) -> LRScheduler:
     return ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=schedule.patience)
 
 
-def _epoch(task: Task, run: Run, epoch: int, device: torch.device, progress: Progress) -> dict:
+def _epoch(worker: Worker, run: Run, epoch: int, progress: Progress) -> dict:
     """One epoch of training and validation (epoch 0: validation only); its record."""
+    task = worker.task
     record = {"epoch": epoch, "lr": run.optimizer.param_groups[0]["lr"]}
     record["max_src"] = run.curriculum.max_src
     if epoch > 0:
         torch.manual_seed(_epoch_seed(task.seed, epoch))  # of dropout
         mixes = task.train_mixes(epoch, run.curriculum.max_src)
-        batches = progress(_batches(task.recipe, mixes), f"epoch {epoch}")
-        record["train_loss"] = _train(task, run, batches, epoch, device)
-    batches = progress(_batches(task.recipe, task.val_mixes()), f"epoch {epoch}, validation")
-    record["val_loss"] = validate(task, run.network, batches, device)
+        batches = progress(worker.batches(mixes), f"epoch {epoch}")
+        record["train_loss"] = _train(worker, run.optimizer, batches, len(mixes), epoch)
+    mixes = task.val_mixes()
+    record["val_loss"] = validate(
+        worker, progress(worker.batches(mixes), f"epoch {epoch}, validation")
+    )
     _after(task, run, record)
     return record
 
@@ -145,40 +188,46 @@ def _epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
-def _batches(recipe: Recipe, mixes: Dataset) -> DataLoader:
-    """Batches in the order of the mixes, which is already random; all of them, the last smaller."""
-    return DataLoader(mixes, recipe.batch_size, num_workers=recipe.workers)
+def _train(
+    worker: Worker, optimizer: Optimizer, batches: Iterable, n_mixes: int, epoch: int
+) -> float:
+    """One pass over the batches; mean loss of a step.
 
-
-def _train(task: Task, run: Run, batches: Iterable, epoch: int, device: torch.device) -> float:
-    run.network.train()
+    Processes' gradients are averaged, so a share counts by its part of the whole batch.
+    """
+    worker.network.train()
+    size, count = worker.task.recipe.batch_size, worker.processes.count
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     losses = []
     for step, batch in enumerate(batches):
-        loss = task.loss(run.network, {key: value.to(device) for key, value in batch.items()})
-        losses.append(_finite(loss.item(), f"epoch {epoch}, step {step}"))
-        run.optimizer.zero_grad()
+        first, last = step * size, min((step + 1) * size, n_mixes)
+        where = f"epoch {epoch}, step {step}, mixes {first} to {last - 1}"
+        loss = worker.loss(batch) * (len(batch["mix_mag"]) * count / (last - first))
+        optimizer.zero_grad()
         loss.backward()
-        run.optimizer.step()
+        losses.append(_finite(worker.processes.sum(loss.detach()).item() / count, f"loss, {where}"))
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        _finite(norm.item(), f"gradient's norm, {where}")
+        optimizer.step()
     return float(np.mean(losses))
 
 
 @torch.inference_mode()
-def validate(task: Task, network: nn.Module, batches: Iterable, device: torch.device) -> float:
+def validate(worker: Worker, batches: Iterable) -> float:
     """Mean loss over the mixes, each counting the same."""
-    network.eval()
-    total, count = 0.0, 0
+    worker.network.eval()
+    totals = torch.zeros(2, dtype=torch.float64)  # sum of losses, mixes
     for batch in batches:
-        on_device = {key: value.to(device) for key, value in batch.items()}
-        size = len(on_device["mix_mag"])
-        total += task.loss(network, on_device).item() * size
-        count += size
-    return _finite(total / count, "validation")
+        size = len(batch["mix_mag"])
+        totals += torch.tensor([worker.loss(batch).item() * size, size])
+    total, count = worker.processes.sum(totals.to(worker.device)).tolist()
+    return _finite(total / count, "validation loss")
 
 
-def _finite(loss: float, where: str) -> float:
-    if not math.isfinite(loss):
-        raise UserError(f"the loss is {loss} ({where}): lower the learning rate and run again")
-    return loss
+def _finite(value: float, what: str) -> float:
+    if not math.isfinite(value):
+        raise UserError(f"{value} ({what}): lower the learning rate and run again")
+    return value
 
 
 def _after(task: Task, run: Run, record: dict) -> None:

@@ -12,6 +12,7 @@ from solos.errors import UserError
 
 _WANTED = re.compile(r"(?:.*/)?(\d+_[^/_]+_[^/]+)/((?:AuMix|AuSep|Vid)_[^/]+\.(?:wav|mp4))")
 _BLOCK = 1 << 20
+_BY_HAND = "If you trust it, extract it by hand and name the folder"
 
 
 class _Hashed:
@@ -52,7 +53,7 @@ def unpack(stream: BinaryIO, name: str, folder: Path, sha256: str | None) -> int
     while hashed.read(_BLOCK):  # what a compressor or tar leaves after the end counts as well
         pass
     found = hashed.sha256.hexdigest()
-    if sha256 not in (None, found):
+    if sha256 and sha256.lower() != found:
         raise UserError(f"{name}: SHA-256 is {found}, urmp.sha256 {sha256}: fetch it again")
     if not written:
         raise UserError(f"{name}: no folder like 01_Jupiter_vn_vc with AuMix, AuSep and Vid files")
@@ -63,9 +64,9 @@ def _take(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, folder: 
     """Write a member if it is wanted; whether it was."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
-        raise UserError(f"{name}: refused, as {member.name!r} points outside the archive")
+        raise UserError(f"{name}: refused, as {member.name!r} points outside it. {_BY_HAND}")
     if not (member.isfile() or member.isdir()):
-        raise UserError(f"{name}: refused, as {member.name!r} is a link or a device")
+        raise UserError(f"{name}: refused, as {member.name!r} is a link or a device. {_BY_HAND}")
     wanted = _WANTED.fullmatch(path.as_posix())
     if not member.isfile() or not wanted:
         return False

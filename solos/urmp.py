@@ -17,7 +17,7 @@ from scipy.io import wavfile
 from torchaudio.functional import resample
 
 from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
-from solos.config import Extract
+from solos.config import HOW_TO_GET_URMP, Extract
 from solos.crops import Box, equal_boxes
 from solos.errors import UserError
 from solos.files import atomic
@@ -41,10 +41,6 @@ CODES = {
 """Instruments by their codes in URMP's names."""
 MIX_TOLERANCE = 1e-3
 """Largest |mixture - sum of parts| that goes unremarked; URMP's own stay within 1e-4."""
-_HOW_TO_GET = (
-    "URMP is free: get Dataset.tar.gz (12 GB) from Dryad, doi:10.5061/dryad.ng3r749, and name it, "
-    "or the folder that it was extracted to: `dvc exp run -S urmp.path=.../Dataset.tar.gz`"
-)
 
 
 @dataclass(frozen=True)
@@ -71,14 +67,15 @@ class Piece:
     """Why the piece can't be used; empty as a rule."""
 
 
-def read_pieces(root: Path) -> list[Piece]:
+def read_pieces(root: Path | str) -> list[Piece]:
     """The pieces in a folder, by name. What is broken in one is its ``problem``, not an error.
 
     Raises:
         UserError: no such folder, or no pieces in it.
     """
+    root = Path(root)
     if not root.is_dir():
-        raise UserError(f"urmp.path: {root} is not there. {_HOW_TO_GET}")
+        raise UserError(f"urmp.path: {root} is not there. {HOW_TO_GET_URMP}")
     folders = sorted(path for path in root.iterdir() if _is_piece(path))
     if not folders and (root / "Dataset").is_dir():  # as the archive extracts
         return read_pieces(root / "Dataset")
@@ -86,7 +83,7 @@ def read_pieces(root: Path) -> list[Piece]:
         found = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
         raise UserError(
             f"urmp.path: {root} holds no folder like 01_Jupiter_vn_vc (found: {found}). "
-            + _HOW_TO_GET
+            + HOW_TO_GET_URMP
         )
     return [_read_piece(folder) for folder in folders]
 
@@ -112,7 +109,7 @@ def _part(folder: Path, k: int, code: str) -> Part:
 
 
 def _only(folder: Path, pattern: str) -> Path | None:
-    found = sorted(folder.glob(pattern))
+    found = sorted(path for path in folder.glob(pattern) if path.is_file())
     return found[0] if found else None
 
 

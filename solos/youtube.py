@@ -14,6 +14,7 @@ file that is absent or empty; ``rate_limited`` and ``blocked``: YouTube refuses 
 
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -43,19 +44,21 @@ _RULES = (
     ("blocked", r"not a bot|IP is likely being blocked"),
     ("age", r"confirm your age|age.restricted"),
     ("private", r"private video|video is private"),
-    ("terminated", r"account.{0,60}terminated"),
-    ("geo", r"in your country|from your location|geo.?restrict"),
+    ("terminated", r"account.{0,60}terminated|closed their YouTube account"),
+    ("geo", r"in your country|from your location|geo.?restrict|HTTP Error 451"),
     ("removed", r"removed|copyright claim"),
     ("members", r"members.only|channel's members|join this channel"),
     ("missing", r"\[Errno 2\]|Did not get any data blocks"),
     ("unavailable", r"video unavailable|video is (unavailable|not available)|HTTP Error (404|410)"),
+    ("unavailable", r"(not|isn.t) available anymore|recording is not available"),
+    ("unavailable", r"requires payment|DRM protected"),
     ("environment", r"."),
 )
 _PATTERNS = tuple((status, re.compile(text, re.IGNORECASE | re.DOTALL)) for status, text in _RULES)
 # Failures that the next recording would meet as well: after several in a row, asking is pointless.
 _REFUSED = re.compile(
     r"HTTP Error 429|\[Errno 28\]|name resolution|Name or service not known|getaddrinfo failed"
-    r"|nodename nor servname|Network is unreachable|No route to host",
+    r"|nodename nor servname|Network is unreachable|No route to host|Connection refused",
     re.IGNORECASE,
 )
 
@@ -97,13 +100,16 @@ class Fetcher:
     stays ``pending``. Where a server says how long to wait (Retry-After), no thread asks before.
 
     Raises:
-        UserError: the store can't be written to.
+        UserError: the store can't be written to, or there is no such file of cookies.
     """
 
     def __init__(self, store: Path, settings: Download):
         self.store, self.settings = store.absolute(), settings
         self._refusals = 0
         self._not_before = 0.0  # by time.monotonic()
+        cookies = settings.options.cookiefile
+        if cookies and not Path(cookies).is_file():
+            raise UserError(f"download.options.cookiefile: {cookies} is not there")
         self._lock = Lock()
 
     @property
@@ -134,10 +140,11 @@ class Fetcher:
 
     def _recall(self, folder: Path) -> Outcome:
         """What an earlier run noted; a file that has vanished since counts as pending."""
-        note = folder / "status.json"
-        if not note.exists():
+        try:
+            text = (folder / "status.json").read_text(encoding="utf-8")
+            known = Outcome(**json.loads(text))
+        except (FileNotFoundError, ValueError, TypeError):  # none, or half of one after a crash
             return Outcome("pending")
-        known = Outcome(**json.loads(note.read_text(encoding="utf-8")))
         file = self.store / known.file
         if known.status == "ok" and not (file.is_file() and file.stat().st_size == known.bytes):
             return Outcome("pending", attempts=known.attempts)
@@ -174,7 +181,7 @@ def download(url: str, folder: Path, settings: Download) -> Path:
         info = client.extract_info(url)
     if "requested_downloads" not in info:
         raise DownloadError("Unsupported URL: it holds no video, or several")
-    return Path(info["requested_downloads"][0]["filepath"])
+    return folder / Path(info["requested_downloads"][0]["filepath"]).name
 
 
 def _slowness_guard(settings: Download) -> Callable[[dict], None]:
@@ -201,7 +208,8 @@ def options(url: str, folder: Path, settings: Download) -> dict:
     retries["extractor_retries"] = min(settings.retries, 3)  # as its command line has it
     return {
         "format": settings.format,
-        "outtmpl": str(folder).replace("%", "%%") + "/media.%(ext)s",
+        # Relative, as yt-dlp would expand a $ or ~ in the project's own path.
+        "outtmpl": os.path.relpath(folder).replace("%", "%%") + "/media.%(ext)s",
         "ffmpeg_location": ffmpeg_path(),
         "enable_file_urls": url.startswith("file:"),
         "noplaylist": True,
@@ -214,7 +222,7 @@ def options(url: str, folder: Path, settings: Download) -> dict:
         "retry_sleep_functions": dict.fromkeys(("http", "fragment", "extractor"), _back_off),
         **retries,
         **{pause: getattr(settings, pause) for pause in pauses},
-        **settings.options,
+        **settings.options.model_dump(exclude_none=True),
     }
 
 

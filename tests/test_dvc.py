@@ -1,5 +1,7 @@
 """dvc.yaml against the code and the configuration, without running a stage."""
 
+import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -19,7 +21,8 @@ def test_a_stage_is_a_file_in_pipeline():
     files = {path.stem for path in Path(ROOT / "pipeline").glob("*.py")} - not_stages
     assert set(STAGES) == files | {"oracles"}
     for stage in STAGES:
-        assert definition(stage)["cmd"].split()[:3] == ["python", "-m", f"pipeline.{script(stage)}"]
+        launcher = "${launcher}" if stage in ("pretrained", "train") else "python"
+        assert definition(stage)["cmd"].split()[:3] == [launcher, "-m", f"pipeline.{script(stage)}"]
 
 
 def script(stage: str) -> str:
@@ -57,7 +60,20 @@ def test_outputs_are_ignored_by_git_and_metrics_are_not():
             assert not ignored(next(iter(metric)))
 
 
-def test_no_artificial_data_in_the_library_outside_synthesis():
-    """A profile is data: nothing but the renderer knows which one it is."""
-    for path in (ROOT / "solos").glob("*.py"):
-        assert "mini" not in path.read_text().replace("minimum", "").split(), path
+def test_nothing_but_the_renderer_knows_the_profile():
+    """A profile is data: no other module names one."""
+    for folder in ("solos", "pipeline"):
+        for path in (ROOT / folder).glob("*.py"):
+            assert not re.search(
+                r"""["'](mini|solos)["']\s*[=!]=|[=!]=\s*["'](mini|solos)["']""", path.read_text()
+            ), path
+            assert "params.profile ==" not in path.read_text(), path
+
+
+@pytest.mark.parametrize(("row", "least"), [("sop", 2.0), ("sop_ft", 2.0), ("mhunet", 3.0)])
+def test_committed_rows_lie_between_the_mixture_and_the_oracles(row, least):
+    """Decibels of mean SDR above the mixture that the miniature is meant to reach."""
+    names = (row, "mixture", "oracle_binary", "oracle_ratio")
+    files = [json.loads((ROOT / "metrics" / f"{name}.json").read_text()) for name in names]
+    score, mixture, *oracles = (metrics["SDR"]["mean"] for metrics in files)
+    assert mixture + least <= score < min(oracles)

@@ -1,7 +1,10 @@
+import signal
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 
+import ffmpeg as ffmpeg_python
 import numpy as np
 import pytest
 import soundfile
@@ -10,6 +13,7 @@ from PIL import Image
 from pipeline import extract as stage
 from solos import media
 from solos.config import Extract, Parallel
+from solos.errors import UserError
 from solos.files import file_hash
 from solos.media import MediaError
 from solos.tables import read_table, write_table
@@ -165,6 +169,25 @@ def test_a_file_cut_short(tmp_path):
     error = failure(tmp_path / "cut.mp4", tmp_path / "out")
     assert error.status == "truncated"
     assert str(error).endswith("of 8.0 s")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_ffmpeg_says_nothing_of_the_recording(how, tmp_path, monkeypatch):
+    """Nothing is kept, so that the next run extracts the recording after all."""
+    fast = ffmpeg_python.run_async
+
+    def stopped(*arguments, **options):
+        process = fast(*arguments, **options)
+        time.sleep(0.3)
+        process.send_signal(how)
+        return process
+
+    monkeypatch.setattr(ffmpeg_python.nodes.OutputStream, "run_async", stopped, raising=False)
+    write_clip(tmp_path / "long.mp4", seconds=600, fps="5")
+    line = {"id": "a", "status": "ok", "file": "long.mp4", "sha256": "x"}
+    with pytest.raises(UserError, match="ffmpeg was stopped"):
+        stage.extract_one(line, tmp_path, tmp_path / "work", SETTINGS)
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_frames_are_read_by_number_and_held_at_both_ends(clip, tmp_path):

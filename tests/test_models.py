@@ -80,6 +80,27 @@ def test_sop_shapes_for_any_number_of_sources():
     assert logits.shape == (2, 3, 256, 256)
 
 
+def test_localization_follows_the_visual_vectors():
+    """Two halves of a picture call for different components: the louder one's half is brighter."""
+    network = SoundOfPixels([4, 8, 8], 2).eval()
+    half = torch.tensor([[9.0, 9.0, -9.0, -9.0]]).expand(2, 4, 4)
+    places = torch.stack([half[0], -half[1]])[None, :, None]  # (1, K, T', h, w)
+    network.frame.feature_map = lambda frames: places
+    components = torch.stack([torch.full((256, 8), 6.0), torch.full((256, 8), -6.0)])[None]
+    network.sound.forward = lambda log_mag: components
+    found = network.localize(torch.zeros(1, 3, 1, 64, 64), torch.zeros(1, 1, 256, 8))
+    assert found.shape == (1, 4, 4)
+    loud, quiet = (256 * 8 * torch.sigmoid(torch.tensor(x)) ** 2 for x in (6.0, -6.0))
+    assert torch.allclose(found[0, :, :2], loud.expand(4, 2), rtol=1e-2)
+    assert torch.allclose(found[0, :, 2:], quiet.expand(4, 2), rtol=1e-2)
+
+
+def test_localization_at_the_released_size_of_a_picture():
+    network = SoundOfPixels([4, 8, 8], 3).eval()
+    maps = network.localize(torch.randn(2, 3, 3, 224, 224), torch.randn(2, 1, 256, 256))
+    assert maps.shape == (2, 14, 14) and (maps >= 0).all()
+
+
 def test_sop_loss_by_hand():
     logits, targets = torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.0, 1.0]]]])
     mags = torch.tensor([[[[0.0, math.e - 1]]]])  # weights 1e-3 (the floor) and 1

@@ -55,7 +55,7 @@ def test_no_json(tmp_path):
     (tmp_path / "a.json").write_text("<html>")
     with pytest.raises(UserError, match="not JSON"):
         read_list(tmp_path / "a.json")
-    with pytest.raises(UserError, match="missing"):
+    with pytest.raises(UserError, match="No such file"):
         read_list(tmp_path / "b.json")
 
 

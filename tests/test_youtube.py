@@ -10,6 +10,7 @@ from yt_dlp.utils import DownloadError, GeoRestrictedError
 
 from pipeline import download as stage
 from solos import youtube
+from solos.config import YtDlp
 from solos.errors import UserError
 from solos.files import file_hash
 from solos.index import Recording, write_index
@@ -68,6 +69,16 @@ MESSAGES = [
     ("unavailable", "Video unavailable"),
     ("unavailable", "Video unavailable. This video is not available"),
     ("unavailable", "This video is unavailable"),
+    ("unavailable", "This video isn’t available anymore"),
+    ("unavailable", "This live stream recording is not available."),
+    ("unavailable", "This video requires payment to watch"),
+    ("unavailable", "This video is DRM protected"),
+    ("geo", "Unable to download webpage: HTTP Error 451: Unavailable For Legal Reasons"),
+    (
+        "terminated",
+        "Video unavailable. This video is no longer available because the uploader has closed "
+        "their YouTube account.",
+    ),
     ("unavailable", "Unable to download webpage: HTTP Error 404: Not Found"),
     ("environment", "Unsupported URL: https://example.org/"),
     (
@@ -197,12 +208,13 @@ def test_reasons_are_one_short_line(answers, settings, tmp_path):
 
 
 def test_options_spell_out_what_yt_dlp_leaves_unset(settings):
-    settings = settings.model_copy(update={"retries": 7, "options": {"cookiefile": "c.txt"}})
-    remote = youtube.options("https://www.youtube.com/watch?v=-x", Path("/a%b"), settings)
+    cookies = YtDlp(cookiefile="c.txt")
+    settings = settings.model_copy(update={"retries": 7, "options": cookies})
+    remote = youtube.options("https://www.youtube.com/watch?v=-x", Path("a%b"), settings)
     assert [remote[f"{kind}retries"] for kind in ("", "fragment_", "extractor_")] == [7, 7, 3]
     assert remote["retry_sleep_functions"]["http"](3) == 8
-    assert remote["outtmpl"] == "/a%%b/media.%(ext)s"
-    assert remote["cookiefile"] == "c.txt"
+    assert remote["outtmpl"] == "a%%b/media.%(ext)s"
+    assert remote["cookiefile"] == "c.txt" and "proxy" not in remote
     assert not remote["enable_file_urls"]
     assert youtube.options("file:///x.mp4", Path("/a"), settings)["enable_file_urls"]
 
@@ -222,8 +234,11 @@ def test_slow_files_are_given_up_each_by_its_own_rate(settings, monkeypatch):
         guard({"filename": "sound", "downloaded_bytes": 1000})
 
 
-def test_local_files_go_through_yt_dlp(settings, tmp_path):
+def test_local_files_go_through_yt_dlp(settings, tmp_path, monkeypatch):
     film = write_clip(tmp_path / "in put%20" / "-clip.mp4", seconds=1)
+    tmp_path = tmp_path / "100% $HOME ~"
+    tmp_path.mkdir()
+    monkeypatch.chdir(tmp_path)
     (film.parent / "empty.mp4").write_bytes(b"")
     fetch = Fetcher(tmp_path / "store", settings)
     good, empty, absent = (
@@ -327,6 +342,20 @@ def test_too_low_a_coverage_of_one_instrument_fails_too(run_stage, answers, sett
     answers |= {"a": "Private video"}
     with pytest.raises(UserError, match=r"Tuba: 0 of 1, below download.min_instrument_coverage"):
         run_stage()
+
+
+def test_half_a_note_counts_as_none(answers, settings, tmp_path):
+    Fetcher(tmp_path, settings)(recording("a"))
+    (note,) = tmp_path.glob("a.*/status.json")
+    for text in ("", "{}", '{"status": "ok", "colour": 1}'):
+        note.write_text(text)
+        assert Fetcher(tmp_path, settings)(recording("a")).status == "ok"
+
+
+def test_missing_cookies_are_named_before_anything_is_asked(settings, tmp_path):
+    options = YtDlp(cookiefile="absent.txt")
+    with pytest.raises(UserError, match=r"absent.txt is not there"):
+        Fetcher(tmp_path, settings.model_copy(update={"options": options}))
 
 
 def test_status_notes_are_plain_json(answers, settings, tmp_path):

@@ -136,6 +136,37 @@ class SoundOfPixels(nn.Module):
         """Mask logits: (B, 1, 256, T), (B, n_src, 3, T', H, W) -> (B, n_src, 256, T)."""
         return self.synthesizer(self.visual(frames), self.sound(log_mag))
 
+    @torch.inference_mode()
+    def localize(self, frames: Tensor, log_mag: Tensor) -> Tensor:
+        """Where in the picture the mixture's sound is: energy of each place's separated sound.
+
+        Without the pooling over space, each place of the picture has a visual vector and a mask of
+        its own (Zhao et al., section 3.1); its value is Σ (mask · mixture magnitude)².
+
+        Args:
+            frames: (B, 3, T', H, W); places are pooled over time.
+            log_mag: log mixture magnitude, (B, 1, 256, T).
+
+        Returns:
+            (B, H / 16, W / 16).
+        """
+        places = torch.sigmoid(self.frame.feature_map(frames).amax(dim=2))  # (B, K, h, w)
+        maps = [self._energies(*sample) for sample in zip(places, log_mag, strict=True)]
+        return torch.stack(maps)
+
+    def _energies(self, places: Tensor, log_mag: Tensor) -> Tensor:
+        """One sample's map; the masks of a row of the picture at a time."""
+        components = self.sound(log_mag[None])  # (1, K, 256, T)
+        power = log_mag.exp().square()
+        rows = [
+            torch.sigmoid(self.synthesizer(row.T[None], components)[0])
+            .square()
+            .mul(power)
+            .sum((1, 2))
+            for row in places.unbind(dim=1)  # (K, w)
+        ]
+        return torch.stack(rows)
+
 
 def _initialise(module: nn.Module, std: float) -> None:
     """Convolutions N(0, std), batch norms N(1, 0.02); the released training began with 0.001."""

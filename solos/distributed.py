@@ -1,0 +1,97 @@
+"""Data-parallel training: several processes, each with a share of every batch.
+
+PyTorch's own (``torchrun`` and DistributedDataParallel) does what is needed here, so no framework
+is added for it. A run of n processes takes the same steps as one: batches are split, not grown, and
+batch norm sees the whole batch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import Sampler
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Those that train together: how many, and which one this is."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that logs and writes."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Element-wise sum over all processes, the same on each."""
+        if self.count > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def wait(self) -> None:
+        """Return when all processes have come here."""
+        if self.count > 1:
+            distributed.barrier()
+
+    def leave(self) -> None:
+        """End the group, when this process has nothing more to tell the others."""
+        if self.count > 1:
+            distributed.destroy_process_group()
+
+    def parallel(self, network: nn.Module) -> nn.Module:
+        """``network``, its gradients averaged and its batch statistics taken over all processes."""
+        if self.count == 1:
+            return network
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.__class__ = GlobalBatchNorm
+        return DistributedDataParallel(network)
+
+
+ALONE = Processes()
+
+
+class Shares(Sampler[list[int]]):
+    """This process's share of each batch of ``n`` samples, in order.
+
+    Every ``count``-th sample of a batch; a last batch smaller than ``count`` is left out.
+    """
+
+    def __init__(self, n: int, batch_size: int, processes: Processes):
+        self.batches = [
+            list(range(start + processes.rank, min(start + batch_size, n), processes.count))
+            for start in range(0, n, batch_size)
+            if min(start + batch_size, n) - start >= processes.count
+        ]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class GlobalBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the batch of all processes (torch's SyncBatchNorm is for GPUs alone)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, F, T) -> the same."""
+        if not self.training:
+            return super().forward(x)
+        axes = (0, 2, 3)
+        count = torch.full_like(x[0, :1, 0, 0], x.numel() / x.shape[1])
+        totals = all_reduce(torch.cat([x.sum(axes), count]))
+        count = totals[-1]
+        mean = (totals[:-1] / count)[:, None, None]
+        var = all_reduce((x - mean).square().sum(axes)) / count
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean.flatten(), self.momentum)
+            self.running_var.lerp_(var * count / (count - 1), self.momentum)
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return (x - mean) * scale[:, None, None] + self.bias[:, None, None]

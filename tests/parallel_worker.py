@@ -1,0 +1,33 @@
+"""Trains as torchrun or a test starts it; the first process writes the losses of each epoch."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from pipeline.fit import _join
+from solos.checkpoint import build_network
+from solos.config import MhuRecipe, SopRecipe
+from solos.tasks import make_task
+from solos.training import train
+
+
+def main(description: Path, output: Path) -> None:
+    torch.set_num_threads(1)
+    given = json.loads(description.read_text())
+    recipe = {"sop": SopRecipe, "mhunet": MhuRecipe}[given["kind"]](**given["recipe"])
+    task = make_task(recipe, 0, *map(Path, given["folders"]))
+    torch.manual_seed(1)
+    records: list[dict] = []
+    processes = _join()
+    checkpoint = output.with_suffix(".pth")
+    network = build_network(recipe)
+    train(task, network, given["epochs"], checkpoint, records.append, lambda b, _: b, processes)
+    if processes.first:
+        output.write_text(json.dumps({"count": processes.count, "records": records}))
+    processes.leave()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

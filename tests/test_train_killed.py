@@ -1,0 +1,90 @@
+"""The stage ``train`` under SIGKILL."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from closure import ROOT
+
+EPOCHS = 6
+
+
+@pytest.fixture
+def workspace(training_set, sop_recipe, mhu_recipe, tmp_path):
+    """Makes folders with all that the stage reads."""
+
+    def make(name: str) -> Path:
+        folder = tmp_path / name
+        spectrograms, extracted = training_set
+        shutil.copytree(spectrograms, folder / "data/spectrograms/solos")
+        shutil.copytree(extracted, folder / "data/extracted/solos")
+        (folder / "data/weights/scratch").mkdir(parents=True)
+        params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        params["train"] = {"sop": sop_recipe.model_dump(), "mhunet": mhu_recipe.model_dump()}
+        params["train"]["mhunet"]["train_mixes"] = 24
+        for row in ("sop", "mhunet"):
+            params["model"][row]["epochs"] = EPOCHS
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        return folder
+
+    return make
+
+
+def start(folder: Path, row: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline.train", row],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill_in_epoch(process: subprocess.Popen, epoch: int, pause: float) -> None:
+    """SIGKILL some time after the epoch before has been logged."""
+    for line in process.stderr:
+        if line.startswith(f"epoch {epoch - 1},"):
+            time.sleep(pause)
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate()
+
+
+@pytest.mark.parametrize("row", ["sop", "mhunet"])
+def test_killed_three_times_exports_the_same_bytes(row, workspace):
+    whole, killed = workspace("whole"), workspace("killed")
+    assert start(whole, row).communicate() and (whole / "data/models" / row).is_dir()
+    moments = random.Random(row)
+    for epoch in sorted(moments.sample(range(1, EPOCHS + 1), 3)):
+        process = start(killed, row)
+        kill_in_epoch(process, epoch, moments.uniform(0, 0.3))
+        assert process.returncode == -signal.SIGKILL
+        assert not (killed / "data/models").exists()
+    last = start(killed, row)
+    assert "epoch 0," in last.communicate()[1] and last.returncode == 0
+    for folder in ("data/models", "data/training"):
+        expected = {
+            path.relative_to(whole): path.read_bytes()
+            for path in (whole / folder / row).rglob("*")
+            if path.is_file()
+        }
+        assert expected
+        for name, content in expected.items():
+            assert without_times(killed / name) == (
+                content if name.suffix == ".pth" else without_times(whole / name)
+            )
+
+
+def without_times(path: Path) -> bytes:
+    """A file's bytes, but for the column of dvclive's logs that says when."""
+    if path.suffix != ".tsv":
+        return path.read_bytes()
+    lines = path.read_text().splitlines()
+    return "\n".join("\t".join(line.split("\t")[-2:]) for line in lines).encode()
