@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 
@@ -76,6 +75,22 @@ class Shares(Sampler[list[int]]):
         return len(self.batches)
 
 
+class _Sum(torch.autograd.Function):
+    """Sum over all processes; so is its gradient, as each of them made use of the sum."""
+
+    @staticmethod
+    def forward(ctx, values: Tensor) -> Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
+
+
 class GlobalBatchNorm(nn.BatchNorm2d):
     """Batch norm over the batch of all processes (torch's SyncBatchNorm is for GPUs alone)."""
 
@@ -85,10 +100,10 @@ class GlobalBatchNorm(nn.BatchNorm2d):
             return super().forward(x)
         axes = (0, 2, 3)
         count = torch.full_like(x[0, :1, 0, 0], x.numel() / x.shape[1])
-        totals = all_reduce(torch.cat([x.sum(axes), count]))
+        totals = _Sum.apply(torch.cat([x.sum(axes), count]))
         count = totals[-1]
         mean = (totals[:-1] / count)[:, None, None]
-        var = all_reduce((x - mean).square().sum(axes)) / count
+        var = _Sum.apply((x - mean).square().sum(axes)) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean.flatten(), self.momentum)
