@@ -1,0 +1,183 @@
+"""Training steps and the data path, ours beside the plainest rendering of the same, in one run.
+
+``python -m benchmarks.train [paper]``: samples a second of a step of each network at the sizes
+of the miniature (with ``paper``, of the paper) against 13 decoders in a loop, sources in a loop and
+no channels-last; and of the data path against decoding audio and computing STFTs on the fly.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import ffmpeg
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.params import compose
+from solos import INSTRUMENTS, SAMPLE_RATE, SEGMENT, spectrograms
+from solos.config import MhuRecipe, SopRecipe, load_params
+from solos.dataset import Crop, SpectrogramStore, Stored, mix_sources
+from solos.media import ffmpeg_path, run_ffmpeg
+from solos.models import MultiHeadUNet, SoundOfPixels
+from solos.models.mhunet import DecoderBlock, Encoder
+from solos.models.sop import sop_loss
+from solos.stft import log_warp, stft
+
+
+class LoopedUNet(nn.Module):
+    """The Multi-Head U-Net as the paper draws it: 13 decoders one after another."""
+
+    def __init__(self, recipe: MhuRecipe):
+        super().__init__()
+        channels = recipe.channels
+        self.encoder = Encoder(channels)
+        outputs = [*channels[-2::-1], 1]
+        owns = [0, *outputs[:-1]]
+        lasts = [False] * (len(channels) - 1) + [True]
+        sizes = list(zip(owns, channels[::-1], outputs, lasts, strict=True))
+        self.decoders = nn.ModuleList(
+            nn.ModuleList(
+                DecoderBlock(own, skip, out, 1, recipe.dropout, last)
+                for own, skip, out, last in sizes
+            )
+            for _ in INSTRUMENTS
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        levels = self.encoder(x)[::-1]
+        masks = []
+        for decoder in self.decoders:
+            y = None
+            for block, skip in zip(decoder, levels, strict=True):
+                y = block(y, skip)
+            masks.append(y)
+        return torch.softmax(torch.cat(masks, dim=1), dim=1)
+
+
+def rate(step: Callable[[], object], samples: int, repeats: int) -> float:
+    """Samples a second: the best of ``repeats`` steps, after one to warm up."""
+    step()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return samples / min(times)
+
+
+def training_step(network: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
+    optimizer = torch.optim.Adam(network.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    return step
+
+
+def compare_mhunet(recipe: MhuRecipe, batch: int, repeats: int) -> None:
+    x = torch.rand(batch, 1, 256, 256) * 2 - 1
+    masks = torch.rand(batch, 13, 256, 256).softmax(1)
+    rates = []
+    for network in (
+        MultiHeadUNet(recipe.channels, recipe.dropout).to(memory_format=torch.channels_last),
+        LoopedUNet(recipe),
+    ):
+        step = training_step(network, lambda net=network: functional.mse_loss(net(x), masks))
+        rates.append(rate(step, batch, repeats))
+    show("Multi-Head U-Net, step", rates)
+
+
+def compare_sop(recipe: SopRecipe, batch: int, repeats: int) -> None:
+    mags = torch.rand(batch, 1, 256, 256) * 10
+    masks = (torch.rand(batch, recipe.n_src, 256, 256) > 0.5).float()
+    size = (recipe.frames, recipe.image_size, recipe.image_size)
+    frames = torch.randn(batch, recipe.n_src, 3, *size)
+
+    def whole(net: SoundOfPixels) -> Tensor:
+        return sop_loss(net(mags.log(), frames), masks, mags)
+
+    def by_source(net: SoundOfPixels) -> Tensor:
+        components = net.sound(mags.log())
+        logits = [
+            net.synthesizer(torch.sigmoid(net.frame(frames[:, n]))[:, None], components)
+            for n in range(recipe.n_src)
+        ]
+        return sop_loss(torch.cat(logits, dim=1), masks, mags)
+
+    rates = []
+    for loss, layout in ((whole, torch.channels_last), (by_source, torch.contiguous_format)):
+        network = SoundOfPixels(recipe.channels, recipe.components).to(memory_format=layout)
+        step = training_step(network, lambda net=network, loss=loss: loss(net))
+        rates.append(rate(step, batch, repeats))
+    show("Sound of Pixels, step", rates)
+
+
+def compare_data_path(seconds: int = 300, n_src: int = 2) -> None:
+    """A mix's spectrograms: slices of stored ones, or audio decoded from films and transformed."""
+    rng = np.random.default_rng(0)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        soundfile.write(
+            folder / "a.wav", 0.1 * rng.standard_normal(seconds * SAMPLE_RATE), SAMPLE_RATE
+        )
+        run_ffmpeg([_film(folder)])
+        n_frames = spectrograms.store(folder / "a.wav", folder)
+        (folder / "spec.npy").rename(folder / "a.npy")
+        store = SpectrogramStore.__new__(SpectrogramStore)  # one recording: no table, no split
+        store.spectrograms = folder
+        recording = Stored("a", "Tuba", ((0, n_frames),))
+
+        def stored() -> None:
+            starts = rng.integers(n_frames - 256, size=n_src)
+            mix_sources(torch.stack([store.read(Crop(recording, int(at), 1.0)) for at in starts]))
+
+        def on_the_fly() -> None:
+            for at in rng.uniform(0, seconds - 6, n_src):
+                wave = _decode(folder / "a.mp4", float(at))
+                log_warp(stft(torch.from_numpy(wave)).abs())
+
+        show("data path", [rate(stored, 1, 30), rate(on_the_fly, 1, 10)])
+
+
+def _film(folder: Path) -> ffmpeg.Stream:
+    picture = ffmpeg.input("testsrc2=s=640x480:r=25", f="lavfi")
+    sound = ffmpeg.input(str(folder / "a.wav"))
+    return ffmpeg.output(picture, sound, str(folder / "a.mp4"), shortest=None, preset="ultrafast")
+
+
+def _decode(path: Path, at: float) -> np.ndarray:
+    """A segment of a film's sound, by ffmpeg as a data loader would call it."""
+    stream = ffmpeg.input(str(path), ss=at, t=SEGMENT / SAMPLE_RATE)
+    output = stream.output("pipe:", format="f32le", ac=1, ar=SAMPLE_RATE, vn=None)
+    raw, _ = output.run(ffmpeg_path(), capture_stdout=True, capture_stderr=True)
+    wave = np.frombuffer(raw, np.float32)[:SEGMENT]
+    return np.pad(wave, (0, SEGMENT - len(wave)))
+
+
+def show(what: str, rates: list[float]) -> None:
+    ours, plain = rates
+    print(f"{what}: {ours:.2f} samples a second, plain {plain:.2f}: {ours / plain:.2f} times")
+
+
+def main(paper: bool) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        compose(path, ["data=solos" if paper else "data=mini"])
+        recipes = load_params(path).train
+    batch, repeats = (1, 2) if paper else (8, 5)
+    sizes = "the paper's" if paper else "the miniature's"
+    print(f"{sizes} sizes, batches of {batch}, {torch.get_num_threads()} threads")
+    compare_mhunet(recipes.mhunet, batch, repeats)
+    compare_sop(recipes.sop, batch, repeats)
+    compare_data_path()
+
+
+if __name__ == "__main__":
+    main(paper=sys.argv[1:] == ["paper"])

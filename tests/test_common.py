@@ -1,0 +1,92 @@
+"""What all stages share: errors as one message, and where work in progress is kept."""
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from closure import ROOT
+
+from pipeline import common, extract
+from solos.config import Extract
+
+
+def run_stage(folder: Path, stage: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", f"pipeline.{stage}", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def write_params(folder: Path, change) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    change(content)
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
+
+
+def real(content: dict) -> None:
+    content["synthesize"] = {}
+    content["urmp"]["path"] = "/nowhere/Dataset.tar.gz"
+
+
+def released(content: dict) -> None:
+    content["pretrained"] |= {"source": "files", "path": "/nowhere/weights"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (real, r"urmp.path: /nowhere/Dataset.tar.gz is not there. URMP is free: get"),
+        (released, r"pretrained.path: /nowhere/weights is no folder with three files"),
+        (lambda content: content.pop("seed"), "1 problem(s)\n  seed: Field required"),
+    ],
+)
+def test_what_is_missing_is_named_by_the_first_stage_that_runs(change, message, tmp_path):
+    write_params(tmp_path, change)
+    done = run_stage(tmp_path, "download", "solos")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_arguments_are_checked(tmp_path):
+    write_params(tmp_path, lambda content: None)
+    for arguments in ((), ("kazoo",), ("solos", "music")):
+        done = run_stage(tmp_path, "extract", *arguments)
+        assert done.returncode == 1 and done.stderr.startswith("error: ")
+
+
+def test_work_of_a_temporary_experiment_is_kept_with_the_workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert common._work() == Path(".work")
+    for name in (".dvc/tmp/exps/tmpabc", ".dvc/tmp/exps/standalone/tmpabc"):
+        (tmp_path / name).mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / name)
+        assert common._work() == tmp_path / ".work"
+
+
+def test_a_disk_that_is_full_condemns_no_recording(tmp_path, monkeypatch):
+    """An ffmpeg that fails for the disk's sake: nothing is kept, and the next run tries again."""
+    program = tmp_path / "bin" / "ffmpeg"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\necho 'av_interleaved_write_frame(): No space left on device' >&2\nexit 228\n"
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(extract.media, "probe", lambda path: extract.media.Probe(4, True, 96, 64))
+    (tmp_path / "film.mp4").touch()
+    line = {"id": "a", "status": "ok", "file": "film.mp4", "sha256": "x"}
+    settings = Extract(short_side=48, jpeg_quality=2)
+    with pytest.raises(OSError, match="No space left") as error:
+        extract.extract_one(line, tmp_path, tmp_path / "work", settings)
+    assert error.value.errno == errno.ENOSPC
+    assert list((tmp_path / "work").iterdir()) == []
