@@ -131,6 +131,17 @@ def test_curriculum_rises_after_stagnant_epochs_and_stops():
     assert levels == [2, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4]
 
 
+def test_the_papers_curriculum_takes_fifty_stagnant_epochs_from_two_to_seven():
+    curriculum = Curriculum(start=2, stop=7, patience=10, min_delta=1e-4)
+    state = CurriculumState(2)
+    levels = []
+    for epoch in range(100):
+        state.update(1.0 - 0.9e-4 * (epoch > 0), curriculum)  # never better by as much as 1e-4
+        levels.append(state.max_src)
+    rises = [epoch for epoch in range(1, 100) if levels[epoch] > levels[epoch - 1]]
+    assert rises == [10, 20, 30, 40, 50] and levels[-1] == 7
+
+
 def learning_rates(recipe, losses) -> list[float]:
     optimizer = make_optimizer(recipe, [{"params": [torch.zeros(1, requires_grad=True)]}])
     schedule = make_schedule(recipe, optimizer)
