@@ -10,10 +10,11 @@ separation", IEEE TASLP 14(4), 2006) splits an estimate e of source j into what 
 can make of reference j (target), what they can make of all the references beyond that
 (interference), and the rest (artifacts). These are orthogonal, so the three ratios follow from
 ‖e‖² and the energies of two projections. With G the correlations of the delayed references among
-themselves and d theirs with e, a projection's energy is dᵀ G⁻¹ d: one Cholesky factor of G, which
-knows nothing of the estimates, serves them all. Equal to ``mir_eval.separation.bss_eval_sources``
-with ``compute_permutation=False``, but where G is singular to double precision (references that
-have lost a whole band, as to a steep low-pass): what mir_eval gives there is rounding.
+themselves and d theirs with e, a projection's energy is dᵀ G⁻¹ d: one factor of G, which is
+Toeplitz in blocks and knows nothing of the estimates, serves them all. Equal to
+``mir_eval.separation.bss_eval_sources`` with ``compute_permutation=False``, but where G is singular
+to double precision (references that have lost a whole band, as to a steep low-pass): what mir_eval
+gives there is rounding.
 """
 
 from typing import NamedTuple
@@ -30,6 +31,7 @@ TAPS = 512
 _MAX_LAG = TAPS - 1
 _FFT = 4096  # correlations go through blocks: short FFTs stay in the processor's cache
 _BLOCK = _FFT - 2 * _MAX_LAG
+_BLOCK_COLUMNS = 24  # about as many columns of G's factor are computed at a time
 _CANCELLATION = 1e-5  # relative: smaller differences of energies are taken in the time domain
 _RIDGE = 1e-15  # relative to a reference's energy; added where references are linearly dependent
 
@@ -137,15 +139,19 @@ def _components(references: Tensor, estimates: Tensor) -> tuple[Tensor, Tensor, 
     ``estimates`` are (rows, n_src, n_samples); all waves have energy 1 (or are silent).
     """
     lags = _correlations(torch.cat([references, estimates.flatten(0, 1)]), references)
-    blocks = _toeplitz_blocks(lags[: len(references)])
-    products = lags[len(references) :, :, :TAPS].flip(-1).unflatten(0, estimates.shape[:2])
-    own_filters = _own_filters(blocks, products)
-    filters = _filters(blocks, products) if len(blocks) > 1 else own_filters[:, :, None]
-    target = (own_filters * torch.diagonal(products, dim1=1, dim2=2).mT).sum(-1)
-    explained = (filters * products).sum((-2, -1))
+    n_src, own = len(references), torch.arange(len(references))
+    products = lags[n_src:, :, :TAPS].flip(-1).unflatten(0, estimates.shape[:2])
+    own_lags = lags[own, own][:, None, None]  # (n_src, 1, 1, 1023)
+    own_products = products[:, own, own].transpose(0, 1)[:, :, None]  # (n_src, rows, 1, 512)
+    own_filters, target = (part.transpose(0, 1) for part in _project(own_lags, own_products))
+    if n_src > 1:
+        filters, explained = _project(lags[None, :n_src], products.flatten(0, 1)[None])
+        filters, explained = filters.reshape(products.shape), explained.reshape(target.shape)
+    else:
+        filters, explained = own_filters, target
     interference, artifacts = explained - target, 1 - explained
-    beyond, own = filters.clone(), torch.arange(len(references))
-    beyond[:, own, own] -= own_filters
+    beyond = filters.clone()
+    beyond[:, own, own] -= own_filters.squeeze(2)
     _sample_small(interference, explained, references, beyond, torch.zeros_like(estimates))
     _sample_small(artifacts, torch.ones_like(artifacts), references, filters, estimates)
     return target, interference, artifacts
@@ -165,21 +171,82 @@ def _correlations(waves: Tensor, references: Tensor) -> Tensor:
     return torch.fft.irfft(torch.einsum("abf,rbf->arf", *spectra), _FFT)[..., : 2 * TAPS - 1]
 
 
-def _toeplitz_blocks(lags: Tensor) -> Tensor:
-    """G: correlations of reference i delayed by p with reference j delayed by q.
+def _project(lags: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
+    """Filters of the references whose outputs' sum comes closest to an estimate, and its energy.
 
-    Shape: (n_src, n_src, 1023) -> (n_src, 512, n_src, 512), indexed [i, p, j, q]; its value is
-    ``lags[i, j]`` at lag p - q, or ``lags[j, i]`` at lag q - p.
+    They solve G x = d. The energy is taken as x · (2 d - G x): equal to x · d at the solution, but
+    an error e of x changes it by e · G e alone, so the factor's rounding does not show.
+
+    Shape: (batch, n, n, 1023) correlations among the references, (batch, m, n, 512) with m
+    estimates -> (batch, m, n, 512), (batch, m).
     """
-    backwards = lags.transpose(0, 1)
-    n_src = len(lags)
-    blocks = lags.new_empty(n_src, TAPS, n_src, TAPS)
-    for delay in range(TAPS):
-        blocks[:, delay] = backwards[..., _MAX_LAG - delay : _MAX_LAG - delay + TAPS]
-    return blocks
+    right = products.mT.flatten(2).mT  # delay by delay: (batch, 512 n, m)
+    factor = _toeplitz_factor(lags)
+    if factor is None:
+        factor = torch.stack([_ridged_factor(gram) for gram in _toeplitz(lags)])
+    half = torch.linalg.solve_triangular(factor, right, upper=False)
+    solution = torch.linalg.solve_triangular(factor.mT, half, upper=True)
+    energy = (solution * (2 * right - _toeplitz_product(lags, solution))).sum(1)
+    return solution.mT.unflatten(2, (TAPS, lags.shape[1])).mT, energy
 
 
-def _factor(gram: Tensor) -> Tensor:
+def _toeplitz_factor(lags: Tensor) -> Tensor | None:
+    """Cholesky factor of G by the generalised Schur algorithm; None where G is near singular.
+
+    G holds the correlations of reference i delayed by p with reference j delayed by q, which is
+    ``lags[i, j]`` at lag p - q. Delay by delay, it is Toeplitz in blocks of m = step · n. With
+    X = G[:, :m] / L0ᵀ, L0 the factor of its first block, and Y = X without its first block, G less
+    itself shifted down one block is X Xᵀ - Y Yᵀ; so it is of each Schur complement, whose X is the
+    factor's next block column. A step is a rotation of (X, Y) that clears the first block of Y
+    (Kailath and Sayed, "Displacement structure", SIAM Review 37(3), 1995): O(m N) operations where
+    elimination needs O(N²).
+
+    Shape: (batch, n, n, 1023) -> (batch, 512 n, 512 n).
+    """
+    batch, n = lags.shape[:2]
+    step = min(2 ** int(np.log2(max(_BLOCK_COLUMNS / n, 1))), TAPS)
+    size, m = TAPS * n, step * n
+    delayed = [lags[..., _MAX_LAG - q : _MAX_LAG - q + TAPS] for q in range(step)]
+    columns = torch.stack(delayed, dim=1).permute(0, 4, 2, 1, 3).reshape(batch, size, m)
+    factor = lags.new_empty(batch, size, size)  # its upper half is never read
+    corner, failed = torch.linalg.cholesky_ex(columns[:, :m])
+    if failed.any():
+        return None
+    x = y = torch.linalg.solve_triangular(corner.mT, columns, upper=True, left=False)
+    factor[:, :, :m] = x
+    identity = torch.eye(m, dtype=lags.dtype)
+    for done in range(m, size, m):
+        x, y = x[:, : size - done], y[:, m:]
+        reflection = torch.linalg.solve_triangular(x[:, :m], y[:, :m], upper=False)
+        both = torch.stack([reflection @ reflection.mT, reflection.mT @ reflection])
+        (left, right), failed = torch.linalg.cholesky_ex(identity - both)
+        if failed.any():
+            return None
+        back = torch.linalg.solve_triangular(right, reflection.mT @ left, upper=False)
+        x = x - y @ reflection.mT
+        x = torch.linalg.solve_triangular(left.mT, x, upper=True, left=False)
+        y = y @ right - x @ back.mT
+        factor[:, done:, done : done + m] = x
+    return factor
+
+
+def _toeplitz(lags: Tensor) -> Tensor:
+    """G itself, delay by delay: (batch, n, n, 1023) -> (batch, 512 n, 512 n)."""
+    delays = torch.arange(TAPS)
+    entries = lags[..., _MAX_LAG + delays[:, None] - delays]  # (batch, n, n, 512, 512)
+    return entries.permute(0, 3, 1, 4, 2).flatten(3).flatten(1, 2)
+
+
+def _toeplitz_product(lags: Tensor, columns: Tensor) -> Tensor:
+    """G times columns, by FFT: (batch, n, n, 1023), (batch, 512 n, m) -> (batch, 512 n, m)."""
+    length = next_fast_len(3 * TAPS, real=True)
+    kernels = torch.fft.rfft(lags, length)
+    spectra = torch.fft.rfft(columns.unflatten(1, (TAPS, -1)), length, dim=1)
+    product = torch.einsum("bijf,bfjm->bfim", kernels, spectra)
+    return torch.fft.irfft(product, length, dim=1)[:, _MAX_LAG : _MAX_LAG + TAPS].flatten(1, 2)
+
+
+def _ridged_factor(gram: Tensor) -> Tensor:
     """Cholesky factor of (n, n), with a small ridge where the references are dependent.
 
     The ridge grows until the factorisation succeeds: the projection is then onto what the
@@ -191,22 +258,6 @@ def _factor(gram: Tensor) -> Tensor:
         factor, failed = torch.linalg.cholesky_ex(gram + torch.diag(ridge * gram.diagonal()))
         ridge *= 10
     return factor
-
-
-def _own_filters(blocks: Tensor, products: Tensor) -> Tensor:
-    """Filters of each reference that come closest to its own estimates: (rows, n_src, 512)."""
-    filters = [
-        torch.cholesky_solve(products[:, src, src].T, _factor(blocks[src, :, src])).T
-        for src in range(len(blocks))
-    ]
-    return torch.stack(filters, dim=1)
-
-
-def _filters(blocks: Tensor, products: Tensor) -> Tensor:
-    """Filters of all the references whose sum comes closest: (rows, n_src, n_src, 512)."""
-    gram = blocks.flatten(2).flatten(0, 1)
-    filters = torch.cholesky_solve(products.flatten(2).flatten(0, 1).T, _factor(gram))
-    return filters.T.reshape(products.shape)
 
 
 def _sample_small(
