@@ -152,7 +152,7 @@ def _components(references: Tensor, estimates: Tensor) -> tuple[Tensor, Tensor, 
     interference, artifacts = explained - target, 1 - explained
     beyond = filters.clone()
     beyond[:, own, own] -= own_filters.squeeze(2)
-    _sample_small(interference, explained, references, beyond, torch.zeros_like(estimates))
+    _sample_small(interference, explained, references, beyond)
     _sample_small(artifacts, torch.ones_like(artifacts), references, filters, estimates)
     return target, interference, artifacts
 
@@ -167,8 +167,9 @@ def _correlations(waves: Tensor, references: Tensor) -> Tensor:
     tail = -waves.shape[-1] % _BLOCK
     blocks = functional.pad(waves, (0, tail)).unfold(-1, _BLOCK, _BLOCK)
     stretches = functional.pad(references, (_MAX_LAG, tail + _MAX_LAG)).unfold(-1, _FFT, _BLOCK)
-    spectra = torch.fft.rfft(blocks, _FFT).conj(), torch.fft.rfft(stretches)
-    return torch.fft.irfft(torch.einsum("abf,rbf->arf", *spectra), _FFT)[..., : 2 * TAPS - 1]
+    ours, theirs = torch.fft.rfft(blocks, _FFT), torch.fft.rfft(stretches)
+    crossed = ours.permute(2, 0, 1) @ theirs.conj().permute(2, 1, 0)  # (bins, n, n_src)
+    return torch.fft.irfft(crossed.conj().permute(1, 2, 0), _FFT)[..., : 2 * TAPS - 1]
 
 
 def _project(lags: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
@@ -261,7 +262,11 @@ def _ridged_factor(gram: Tensor) -> Tensor:
 
 
 def _sample_small(
-    energies: Tensor, whole: Tensor, references: Tensor, filters: Tensor, estimates: Tensor
+    energies: Tensor,
+    whole: Tensor,
+    references: Tensor,
+    filters: Tensor,
+    estimates: Tensor | None = None,
 ) -> None:
     """Where energies cancelled against ``whole``, put those of the samples, estimate - projection.
 
@@ -277,5 +282,6 @@ def _sample_small(
     for row, src in small:
         response = torch.fft.rfft(filters[row, src], size)
         rest = -torch.fft.irfft((spectra * response).sum(dim=0), size)[:length]
-        rest[: estimates.shape[-1]] += estimates[row, src]
+        if estimates is not None:
+            rest[: estimates.shape[-1]] += estimates[row, src]
         energies[row, src] = rest.square().sum()
