@@ -171,7 +171,7 @@ def main(paper: bool) -> None:
         path = Path(folder) / "params.yaml"
         compose(path, ["data=solos" if paper else "data=mini"])
         recipes = load_params(path).train
-    batch, repeats = (1, 2) if paper else (8, 5)
+    batch, repeats = (4, 2) if paper else (8, 5)
     sizes = "the paper's" if paper else "the miniature's"
     print(f"{sizes} sizes, batches of {batch}, {torch.get_num_threads()} threads")
     compare_mhunet(recipes.mhunet, batch, repeats)
