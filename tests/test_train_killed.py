@@ -13,6 +13,8 @@ import pytest
 import yaml
 from closure import ROOT
 
+from solos.checkpoint import load_state
+
 EPOCHS = 6
 
 
@@ -67,6 +69,8 @@ def test_killed_three_times_exports_the_same_bytes(row, workspace):
         kill_in_epoch(process, epoch, moments.uniform(0, 0.3))
         assert process.returncode == -signal.SIGKILL
         assert not (killed / "data/models").exists()
+    (checkpoint,) = (killed / ".work/train" / row).glob("*/last.pth")
+    assert len(load_state(checkpoint)["history"]) >= epoch  # what the last run goes on from
     last = start(killed, row)
     assert "epoch 0," in last.communicate()[1] and last.returncode == 0
     for folder in ("data/models", "data/training"):

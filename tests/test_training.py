@@ -12,7 +12,7 @@ from solos.training import CurriculumState, make_optimizer, make_schedule, train
 EPOCHS = 3
 
 
-def run(task, checkpoint, stop_after=None, epochs=EPOCHS):
+def run(task, checkpoint, stop_after=None, epochs=EPOCHS, seen=None):
     """Train from the same start; ``stop_after`` an epoch, the process "dies" in the next."""
     torch.manual_seed(1)
     network = build_network(task.recipe)
@@ -21,6 +21,8 @@ def run(task, checkpoint, stop_after=None, epochs=EPOCHS):
     def progress(batches, description):
         if stop_after is not None and description == f"epoch {stop_after + 1}":
             raise KeyboardInterrupt
+        if seen is not None:
+            seen.append(description)
         return batches
 
     best = train(task, network, epochs, checkpoint, records.append, progress)
@@ -50,7 +52,9 @@ def test_resumed_equals_uninterrupted(task, tmp_path):
     whole = run(task, tmp_path / "whole.pth")
     with pytest.raises(KeyboardInterrupt):
         run(task, tmp_path / "cut.pth", stop_after=1)
-    best, records, weights = run(task, tmp_path / "cut.pth")
+    computed = []
+    best, records, weights = run(task, tmp_path / "cut.pth", seen=computed)
+    assert computed[0] == "epoch 2"  # what was done is not done again
     assert (best, records) == whole[:2]
     assert all(torch.equal(weights[name], whole[2][name]) for name in weights)
 
