@@ -41,7 +41,7 @@ def test_two_processes_follow_the_curve_of_one(
     recipe = recipe.model_copy(update=published | {"val_mixes": 3})
     description = {"kind": kind, "recipe": recipe.model_dump(), "epochs": STEPS}
     if kind == "mhunet":
-        description["recipe"]["dropout"] = 0.0  # each process draws its own
+        description["recipe"]["dropout"] = 0.0  # two processes would draw other masks than one
     description["folders"] = [str(folder) for folder in training_set]
     one = train_with(ONE, tmp_path, "one", description)
     two = train_with(TWO, tmp_path, "two", description)

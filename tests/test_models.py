@@ -88,9 +88,10 @@ def test_localization_follows_the_visual_vectors():
     network.frame.feature_map = lambda frames: places
     components = torch.stack([torch.full((256, 8), 6.0), torch.full((256, 8), -6.0)])[None]
     network.sound.forward = lambda log_mag: components
-    found = network.localize(torch.zeros(1, 3, 1, 64, 64), torch.zeros(1, 1, 256, 8))
+    log_mag = torch.full((1, 1, 256, 8), math.log(3))
+    found = network.localize(torch.zeros(1, 3, 1, 64, 64), log_mag)
     assert found.shape == (1, 4, 4)
-    loud, quiet = (256 * 8 * torch.sigmoid(torch.tensor(x)) ** 2 for x in (6.0, -6.0))
+    loud, quiet = (9 * 256 * 8 * torch.sigmoid(torch.tensor(x)) ** 2 for x in (6.0, -6.0))
     assert torch.allclose(found[0, :, :2], loud.expand(4, 2), rtol=1e-2)
     assert torch.allclose(found[0, :, 2:], quiet.expand(4, 2), rtol=1e-2)
 

@@ -3,9 +3,11 @@ import math
 import pytest
 import torch
 
+from pipeline.fit import _identity
 from solos.checkpoint import build_network
 from solos.config import Curriculum, PlateauSchedule, StepSchedule
 from solos.errors import UserError
+from solos.files import fingerprint
 from solos.tasks import MhuTask, SopTask, make_task
 from solos.training import CurriculumState, make_optimizer, make_schedule, train
 
@@ -57,6 +59,21 @@ def test_resumed_equals_uninterrupted(task, tmp_path):
     assert computed[0] == "epoch 2"  # what was done is not done again
     assert (best, records) == whole[:2]
     assert all(torch.equal(weights[name], whole[2][name]) for name in weights)
+
+
+def test_what_decides_the_outcome_is_in_the_runs_key(task, training_set, tmp_path):
+    """A changed recipe, seed, number of epochs or start never resumes an old run."""
+
+    def key(task, epochs=3) -> str:
+        return fingerprint(_identity(task, epochs, tmp_path))
+
+    seeded = make_task(task.recipe, 1, *training_set)
+    slower = make_task(task.recipe.model_copy(update={"lr": 1e-9}), 0, *training_set)
+    keys = [key(task), key(seeded), key(slower), key(task, epochs=4)]
+    (tmp_path / "start.pth").write_bytes(b"weights")
+    keys.append(key(task))
+    assert len(set(keys)) == len(keys)
+    assert key(make_task(task.recipe, 0, *training_set)) == keys[-1]
 
 
 def test_no_epochs_exports_the_start(task, tmp_path):
