@@ -20,12 +20,13 @@ from torch.nn import functional
 
 from pipeline.params import compose
 from solos import INSTRUMENTS, SAMPLE_RATE, SEGMENT, spectrograms
-from solos.config import MhuRecipe, SopRecipe, load_params
+from solos.config import load_params
 from solos.dataset import Crop, SpectrogramStore, Stored, mix_sources
 from solos.media import ffmpeg_path, run_ffmpeg
 from solos.models import MultiHeadUNet, SoundOfPixels
 from solos.models.mhunet import DecoderBlock, Encoder
 from solos.models.sop import sop_loss
+from solos.recipes import MhuRecipe, SopRecipe
 from solos.stft import log_warp, stft
 
 

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.common import run_items, run_stage
 from solos import HOP_LENGTH, SAMPLE_RATE, SEGMENT
-from solos.config import Params, SopRecipe
+from solos.config import Params
 from solos.dataset import evaluation_frames, frame_indices, load_pictures
 from solos.errors import UserError
 from solos.evaluation import (
@@ -21,6 +21,7 @@ from solos.evaluation import (
     write_absent_row,
     write_row,
 )
+from solos.recipes import SopRecipe
 from solos.separation import Separator, Target, load_separator
 
 NO_VIDEO = "no video of the players, whom this network tells apart by sight"

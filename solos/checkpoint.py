@@ -7,10 +7,10 @@ import torch
 import yaml
 from torch import nn
 
-from solos.config import Recipe, SopRecipe
 from solos.errors import UserError
 from solos.files import atomic
 from solos.models import MultiHeadUNet, SoundOfPixels
+from solos.recipes import Recipe, SopRecipe
 
 DESCRIPTION = "network.yaml"
 

@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from solos.errors import UserError
-
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-
+from solos.recipes import Train
+from solos.section import Count, Fraction, Positive, Section
 
 HOW_TO_GET_URMP = (
     "URMP is free: get Dataset.tar.gz (12 GB) from Dryad, doi:10.5061/dryad.ng3r749, and name it, "
@@ -26,12 +23,6 @@ HOW_TO_GET_URMP = (
 
 class ConfigError(UserError):
     """``params.yaml`` is missing or holds something that can't be run."""
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys and wrong types are errors, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Parallel(Section):
@@ -198,114 +189,32 @@ class Row(Section):
         return self
 
 
-class StepSchedule(Section):
-    """Learning rates multiplied by ``gamma`` at each milestone (epochs)."""
-
-    kind: Literal["step"]
-    milestones: list[Count]
-    gamma: Fraction
-
-
-class PlateauSchedule(Section):
-    """Learning rates multiplied by ``factor`` after ``patience`` epochs without improvement."""
-
-    kind: Literal["plateau"]
-    patience: Count
-    factor: Fraction
-
-
-class Curriculum(Section):
-    """Number of sources in a mix: from ``start``, raised by one on a plateau, up to ``stop``."""
-
-    start: Annotated[int, Field(ge=2)]
-    stop: Annotated[int, Field(ge=2, le=13)]
-    patience: Count
-    """Epochs without improvement before the maximum is raised."""
-    min_delta: Annotated[float, Field(ge=0)]
-    """What counts as an improvement of the validation loss."""
-
-    @model_validator(mode="after")
-    def _upwards(self):
-        if self.stop < self.start:
-            raise ValueError("stop must not be below start")
-        return self
-
-
-class Recipe(Section):
-    """What training both networks has in common."""
-
-    epochs: Count
-    channels: Annotated[list[Count], Field(min_length=3, max_length=8)]
-    """Channels of the U-Net's down blocks."""
-    batch_size: Count
-    val_mixes: Count
-    """Fixed validation mixes."""
-    optimizer: Literal["sgd", "adam"]
-    lr: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
-    schedule: Annotated[StepSchedule | PlateauSchedule, Field(discriminator="kind")]
-    workers: Annotated[int, Field(ge=0)]
-    """Data-loading processes, for each training process."""
-    device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["float32", "bfloat16"]
-    """bfloat16: mixed, by autocast; weights and their updates stay float32."""
-    channels_last: bool
-    """Memory layout of convolutions."""
-    compile: bool
-    """Whether torch.compile is used."""
-
-
-class SopRecipe(Recipe):
-    """Sound of Pixels (Zhao et al., 2018)."""
-
-    mixes_per_recording: Count
-    """Mixes an epoch for each training recording."""
-    components: Count
-    """Channels between the video network and the audio network (K)."""
-    frames: Count
-    """Pictures of each source."""
-    frame_stride: Count
-    """Pictures (at 8 fps) between them."""
-    image_size: Annotated[int, Field(ge=32)]
-    """Side of the square crop, pixels."""
-    trunk_weights: Literal["imagenet", "random"]
-    """Start of the ResNet when training from scratch."""
-    init_std: Positive
-    """Standard deviation of the start weights of the convolutions that are not the ResNet's."""
-    lr_trunk: Positive
-    """Learning rate of the ResNet's trunk."""
-    n_src: Annotated[int, Field(ge=2)]
-    gain: Annotated[list[Positive], Field(min_length=2, max_length=2)]
-    """Range of each source's gain."""
-
-    @model_validator(mode="after")
-    def _range(self):
-        if self.gain[0] > self.gain[1]:
-            raise ValueError("gain must be [lowest, highest]")
-        return self
-
-
-class MhuRecipe(Recipe):
-    """Multi-Head U-Net."""
-
-    train_mixes: Count
-    """Mixes an epoch."""
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    curriculum: Curriculum
-
-
-class Train(Section):
-    """The recipe of each network."""
-
-    sop: SopRecipe
-    mhunet: MhuRecipe
-
-
 class Evaluate(Section):
-    """How the rows are scored."""
+    """The protocol by which every row is scored; the defaults are the authors'."""
 
     batch_size: Count
-    """Segments separated at a time."""
+    """Segments separated at a time, which bounds the memory."""
+    segment: Annotated[int, Field(ge=1024)]
+    """Samples (at 11,025 Hz) of a segment; the pieces are cut from their starts."""
+    tail: Literal["drop", "keep"]
+    """What becomes of the samples that fill no segment: ``keep`` scores them as a shorter one."""
+    silence: Annotated[float, Field(ge=0)]
+    """Σ|x| up to which a reference or estimate is silent, and its segment skipped."""
+    repeats: Literal["merge", "each"]
+    """Whether the parts of one instrument are summed into one reference, or scored each."""
+    mixture: Literal["file", "sum"]
+    """What is separated: URMP's own AuMix, or the sum of the parts."""
+    masks: Literal["soft", "binary"]
+    """Whether Sound of Pixels' masks are applied as probabilities, or decided at 0.5."""
+    backend: Literal["torch", "mir_eval"]
+    """What computes SDR, SIR and SAR: this project, or mir_eval (slow; the same figures)."""
+
+
+class Statistics(Section):
+    """Intervals of the tables beside Table II, by bootstrap over the titles of pieces."""
+
+    resamples: Count
+    confidence: Fraction
 
 
 class Params(Section):
@@ -327,6 +236,13 @@ class Params(Section):
     model: Annotated[dict[str, Row], Field(min_length=1)]
     train: Train
     evaluate: Evaluate
+    statistics: Statistics
+
+    @model_validator(mode="after")
+    def _trained_on(self):
+        if "solos" not in self.dataset:
+            raise ValueError("dataset.solos is missing: what the rows are trained on")
+        return self
 
 
 def _line(error: dict) -> str:

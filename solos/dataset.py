@@ -18,10 +18,10 @@ from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as transforms
 
 from solos import FRAME_RATE, HOP_LENGTH, INSTRUMENTS, SAMPLE_RATE, SEGMENT_FRAMES
-from solos.config import MhuRecipe, SopRecipe
 from solos.errors import UserError
 from solos.masks import MAX_MAGNITUDE, binary_masks, ratio_masks
 from solos.media import read_frames
+from solos.recipes import MhuRecipe, SopRecipe
 from solos.stft import log_warp
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

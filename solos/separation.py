@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from solos import INSTRUMENTS
 from solos.checkpoint import DESCRIPTION, build_network, load_weights
-from solos.config import MhuRecipe, Recipe, SopRecipe
 from solos.device import find_device
 from solos.errors import UserError
 from solos.masks import apply_masks, decibel_input, log_input
 from solos.models import SoundOfPixels
+from solos.recipes import MhuRecipe, Recipe, SopRecipe
 from solos.stft import log_warp, stft
 
 

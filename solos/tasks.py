@@ -9,12 +9,12 @@ from torch.nn import functional
 from torchvision.models import ResNet18_Weights, resnet18
 
 from solos.checkpoint import load_state
-from solos.config import MhuRecipe, Recipe, SopRecipe
 from solos.dataset import MhuMixes, SopMixes, SpectrogramStore
 from solos.errors import UserError
 from solos.masks import decibel_input, log_input
 from solos.models import SoundOfPixels
 from solos.models.sop import sop_loss
+from solos.recipes import MhuRecipe, Recipe, SopRecipe
 
 log = logging.getLogger(__name__)
 TRUNK_FILE = "resnet18-f37072fd.pth"

@@ -13,10 +13,10 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader, Dataset
 
 from solos.checkpoint import load_state, save_state
-from solos.config import Curriculum, MhuRecipe, Recipe, StepSchedule
 from solos.device import find_device
 from solos.distributed import ALONE, Processes, Shares
 from solos.errors import UserError
+from solos.recipes import Curriculum, MhuRecipe, Recipe, StepSchedule
 from solos.tasks import Task
 
 Progress = Callable[[Iterable, str], Iterable]

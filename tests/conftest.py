@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from solos import config
-from solos.config import MhuRecipe, SopRecipe
 from solos.media import pack_frames
+from solos.recipes import MhuRecipe, SopRecipe
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,7 +8,7 @@ import torch
 
 from pipeline.fit import _join
 from solos.checkpoint import build_network
-from solos.config import MhuRecipe, SopRecipe
+from solos.recipes import MhuRecipe, SopRecipe
 from solos.tasks import make_task
 from solos.training import train
 

@@ -114,6 +114,7 @@ def test_all_problems_are_listed_at_once(tmp_path, content):
         ("model", {}, "at least 1 item"),
         ("pretrained", {"source": "files", **NO_PLACE}, "pretrained.path"),
         ("pretrained", {"source": "url", **NO_PLACE}, "pretrained.url"),
+        ("dataset", {}, "dataset.solos is missing"),
     ],
 )
 def test_impossible_values(tmp_path, content, section, change, problem):
@@ -139,3 +140,9 @@ def test_a_composition_with_problems_leaves_the_old_file(in_root, tmp_path):
     with pytest.raises(UserError):
         compose(target, ["seed=-1"])
     assert target.read_text() == "old"
+
+
+def test_milestones_out_of_order(tmp_path, content):
+    content["train"]["sop"]["schedule"]["milestones"] = [80, 40]
+    with pytest.raises(ConfigError, match=r"schedule.step: Value error, milestones must ascend"):
+        load_params(write(tmp_path, content))

@@ -5,9 +5,9 @@ import torch
 
 from pipeline.fit import _identity
 from solos.checkpoint import build_network
-from solos.config import Curriculum, PlateauSchedule, StepSchedule
 from solos.errors import UserError
 from solos.files import fingerprint
+from solos.recipes import Curriculum, PlateauSchedule, StepSchedule
 from solos.tasks import MhuTask, SopTask, make_task
 from solos.training import CurriculumState, make_optimizer, make_schedule, train
 
