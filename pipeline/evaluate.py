@@ -8,9 +8,7 @@ import numpy as np
 import torch
 
 from pipeline.common import run_items, run_stage
-from solos import HOP_LENGTH, SAMPLE_RATE, SEGMENT
 from solos.config import Params
-from solos.dataset import evaluation_frames, frame_indices, load_pictures
 from solos.errors import UserError
 from solos.evaluation import (
     Segment,
@@ -21,10 +19,9 @@ from solos.evaluation import (
     write_absent_row,
     write_row,
 )
-from solos.recipes import SopRecipe
-from solos.separation import Separator, Target, load_separator
+from solos.separation import Separator, load_separator
+from solos.targets import NO_VIDEO, separable, separate_segments
 
-NO_VIDEO = "no video of the players, whom this network tells apart by sight"
 EVALUATION = Path("data/evaluation")
 METRICS = Path("metrics")
 
@@ -57,38 +54,10 @@ def separate_all(
 ) -> Iterable[tuple[Segment, np.ndarray | None]]:
     """Each segment with its estimates (n_src, 65535), separated ``size`` at a time."""
     while batch := list(islice(segments, size)):
-        possible = [segment for segment in batch if _possible(separator, segment)]
-        estimates = iter(_separate(separator, possible))
+        possible = [segment for segment in batch if separable(separator, segment)]
+        estimates = iter(separate_segments(separator, possible))
         for segment in batch:
-            yield segment, next(estimates) if _possible(separator, segment) else None
-
-
-def _possible(separator: Separator, segment: Segment) -> bool:
-    return not separator.needs_frames or bool(segment.piece.sources[0].frames)
-
-
-def _separate(separator: Separator, segments: list[Segment]) -> list[np.ndarray]:
-    if not segments:
-        return []
-    mixes = torch.from_numpy(np.stack([segment.mix for segment in segments]))
-    targets = [_targets(separator, segment) for segment in segments]
-    return [estimates.numpy() for estimates in separator.separate(mixes, targets)]
-
-
-def _targets(separator: Separator, segment: Segment) -> list[Target]:
-    recipe = separator.recipe
-    if not isinstance(recipe, SopRecipe):
-        return [Target(source.instrument) for source in segment.piece.sources]
-    middle = (segment.number * SEGMENT + HOP_LENGTH * 128) / SAMPLE_RATE
-    indices = frame_indices(middle, recipe.frames, recipe.frame_stride)
-    return [
-        Target(source.instrument, [_pictures(path, indices, recipe) for path in source.frames])
-        for source in segment.piece.sources
-    ]
-
-
-def _pictures(path: Path, indices: list[int], recipe: SopRecipe) -> torch.Tensor:
-    return evaluation_frames(load_pictures(path, indices), recipe.image_size)
+            yield segment, next(estimates) if separable(separator, segment) else None
 
 
 if __name__ == "__main__":
