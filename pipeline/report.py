@@ -1,5 +1,6 @@
-"""Write ``report/table2.md``: the table, the data it rests on, and what the run was."""
+"""Write the report: ``report/table2.md``, and the page ``report/index.html``, with sounds."""
 
+import logging
 import platform
 import subprocess
 from importlib.metadata import version
@@ -7,16 +8,24 @@ from pathlib import Path
 
 from pipeline.common import run_stage
 from solos.config import Params
+from solos.evaluation import prepared_pieces, read_segments
 from solos.files import atomic
 from solos.oracles import BASELINES
+from solos.page.choice import Choice
+from solos.page.examples import Example
+from solos.page.gather import Run, choose_segments, find_eyes, gather, make_examples, read_lines
+from solos.page.render import render as render_page
 from solos.report import read_metrics, render, table2
+from solos.separation import load_separator
 
 DATA = Path("data")
 METRICS = Path("metrics")
-REPORT = Path("report/table2.md")
+REPORT = Path("report")
 SOURCES = ("solos", "pipeline", "params.yaml", "dvc.yaml", "requirements.lock")
 """What decides the figures: the run is of a commit if these are as committed."""
 PACKAGES = ("torch", "torchaudio", "torchvision", "numpy", "scipy", "dvc")
+
+log = logging.getLogger(__name__)
 
 
 def git(*arguments: str) -> str | None:
@@ -39,7 +48,22 @@ def commit() -> str:
 
 def main(params: Params) -> None:
     """Write the report and print its table."""
-    metrics = read_metrics(METRICS, [*BASELINES, *params.model])
+    run = describe(params)
+    tables = {name: DATA / "coverage" / f"{name}.csv" for name in run.sets}
+    with atomic(REPORT / "table2.md") as temporary:
+        text = render(run.metrics, tables, DATA / "urmp" / "pieces.csv", run.provenance)
+        temporary.write_text(text, encoding="utf-8")
+    lines = read_lines(run)
+    examples = separate(choose_segments(lines, run), run)
+    page = render_page(gather(run, lines, examples))
+    with atomic(REPORT / "index.html") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    log.info("%s: %.1f MB", REPORT / "index.html", len(page.encode()) / 1e6)
+    print(table2(run.metrics))
+
+
+def describe(params: Params) -> Run:
+    """What is known of the run beside its files."""
     provenance = {
         "profile": params.profile,
         "seed": params.seed,
@@ -47,11 +71,26 @@ def main(params: Params) -> None:
         "Python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
     }
-    tables = {name: DATA / "coverage" / f"{name}.csv" for name in params.dataset}
-    with atomic(REPORT) as temporary:
-        text = render(metrics, tables, DATA / "urmp" / "pieces.csv", provenance)
-        temporary.write_text(text, encoding="utf-8")
-    print(table2(metrics))
+    return Run(
+        data=DATA,
+        metrics=read_metrics(METRICS, [*BASELINES, *params.model]),
+        networks={row: settings.network for row, settings in params.model.items()},
+        sets=list(params.dataset),
+        profile=params.profile,
+        seed=params.seed,
+        confidence=params.statistics.confidence,
+        provenance=provenance,
+    )
+
+
+def separate(choices: list[Choice], run: Run) -> list[Example]:
+    """The chosen segments with each row's estimates."""
+    if not choices:
+        return []
+    names = {choice.piece for choice in choices}
+    pieces = [piece for piece in prepared_pieces(DATA / "urmp") if piece.name in names]
+    separators = {row: load_separator(DATA / "models" / row) for row in run.networks}
+    return make_examples(choices, read_segments(pieces), separators, find_eyes(run))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def table2(metrics: Mapping[str, dict]) -> str:
         [title, f"`{row}`", *_cells(row, metrics.get(row, {}), measured)]
         for row, title in titles.items()
     ]
-    absent = {row: _reason(metrics.get(row)) for row in titles}
+    absent = {row: absence(metrics.get(row)) for row in titles}
     notes = [f"- `{row}`: {reason}" for row, reason in absent.items() if reason]
     missing = "\n".join(["", "Rows without figures:", "", *notes, ""]) if notes else ""
     return _markdown([*header, "segments", "skipped"], lines) + missing
@@ -63,7 +63,7 @@ def _cells(row: str, metrics: Mapping[str, dict], measured: Sequence[str]) -> li
     pairs = [
         cell
         for name in measured
-        for cell in (_figure(metrics.get(name)), _mean_std(published.get(name)))
+        for cell in (_figure(metrics.get(name)), mean_std(published.get(name)))
     ]
     counts = [str(metrics.get(count, "")) for count in ("segments", "skipped")]
     return [*pairs, _figure(metrics.get("SI-SDR")), *counts]
@@ -72,14 +72,16 @@ def _cells(row: str, metrics: Mapping[str, dict], measured: Sequence[str]) -> li
 def _figure(summary: Mapping[str, float | None] | None) -> str:
     if summary is None or summary["mean"] is None:
         return ""
-    return _mean_std((summary["mean"], summary["std"]))
+    return mean_std((summary["mean"], summary["std"]))
 
 
-def _mean_std(figure: tuple[float, float] | None) -> str:
+def mean_std(figure: tuple[float, float] | None) -> str:
+    """A mean and a standard deviation as text; empty for None."""
     return "" if figure is None else f"{figure[0]:.2f} ± {figure[1]:.2f}".replace("-", "−")
 
 
-def _reason(metrics: Mapping | None) -> str:
+def absence(metrics: Mapping | None) -> str:
+    """Why a row has no figures; empty if it has."""
     if metrics is None:
         return "not part of this run (`model` in `params.yaml`)"
     return metrics.get("reason", "")
@@ -99,8 +101,12 @@ def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join([rows[0], rule, *rows[1:], ""])
 
 
-def coverage(tables: Mapping[str, Path]) -> str:
-    """How much of each training set there was, by instrument and in all, in Markdown.
+COVERAGE = ("set", "instrument", "usable", "hours", "not usable")
+PIECES = ("status", "video", "remark", "pieces", "such as")
+
+
+def coverage(tables: Mapping[str, Path]) -> list[list[str]]:
+    """How much of each training set there was, by instrument and in all: :data:`COVERAGE`.
 
     Args:
         tables: name of the set -> the table that ``spectrograms`` wrote for it.
@@ -114,19 +120,18 @@ def coverage(tables: Mapping[str, Path]) -> str:
             usable = f"{row['usable']} of {row['listed']}"
             hours = f"{row['minutes'] / 60:.2f}"
             lines.append([name, row["instrument"], usable, hours, row["not_usable"]])
-    return _markdown(["set", "instrument", "usable", "hours", "not usable"], lines)
+    return lines
 
 
-def pieces(path: Path) -> str:
-    """What became of the test set's pieces, in Markdown: a line for each kind of remark.
+def pieces(path: Path) -> list[list[str]]:
+    """What became of the test set's pieces, a line for each kind of remark: :data:`PIECES`.
 
     Args:
         path: ``pieces.csv`` of the stage ``urmp``.
     """
     table = pd.read_csv(path, keep_default_na=False)
     counted = table.groupby(["status", "video", "reason"])["piece"].agg(["count", "first"])
-    lines = [[str(cell) for cell in row] for row in counted.reset_index().itertuples(index=False)]
-    return _markdown(["status", "video", "remark", "pieces", "such as"], lines)
+    return [[str(cell) for cell in row] for row in counted.reset_index().itertuples(index=False)]
 
 
 def render(
@@ -145,5 +150,6 @@ def render(
     """
     run = _markdown(["run", ""], [[name, str(value)] for name, value in provenance.items()])
     parts = ["# Table II", table2(metrics), _NOTE]
-    parts += ["## Training data", coverage(tables), "## Test set", pieces(test_set), "## Run", run]
+    parts += ["## Training data", _markdown(COVERAGE, coverage(tables))]
+    parts += ["## Test set", _markdown(PIECES, pieces(test_set)), "## Run", run]
     return "\n".join(f"{part.rstrip()}\n" for part in parts)

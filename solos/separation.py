@@ -49,16 +49,11 @@ class Separator:
         device = next(self.network.parameters()).device
         mix_specs = stft(mixes.to(device))  # (B, 512, T)
         mix_mags = log_warp(mix_specs.abs()).unsqueeze(1)  # (B, 1, 256, T)
-        masks = self.masks(mix_mags, sources)
+        masks = self._masks(mix_mags, sources)
         length = mixes.shape[-1]
         return [apply_masks(s, m, length).cpu() for s, m in zip(mix_specs, masks, strict=True)]
 
-    @torch.inference_mode()
-    def masks(self, mix_mags: Tensor, sources: Sequence[Sequence[Target]]) -> list[Tensor]:
-        """Masks of each mixture's sources at the networks' resolution.
-
-        Shape: magnitudes (B, 1, 256, T), log-spaced, and B lists -> B tensors (n_src, 256, T).
-        """
+    def _masks(self, mix_mags: Tensor, sources: Sequence[Sequence[Target]]) -> list[Tensor]:
         if isinstance(self.network, SoundOfPixels):
             components = self.network.sound(log_input(mix_mags))  # (B, K, 256, T)
             return [

@@ -44,8 +44,13 @@ def targets_of(segment: Segment, recipe: Recipe) -> list[Target]:
 
 def picture_indices(segment: Segment, recipe: SopRecipe) -> list[int]:
     """Numbers of the pictures (at 8 fps) that a network sees of a segment, around its middle."""
-    middle = (segment.number * SEGMENT + HOP_LENGTH * 128) / SAMPLE_RATE
+    middle = start_of(segment) + HOP_LENGTH * 128 / SAMPLE_RATE
     return frame_indices(middle, recipe.frames, recipe.frame_stride)
+
+
+def start_of(segment: Segment) -> float:
+    """Seconds into its piece."""
+    return segment.number * SEGMENT / SAMPLE_RATE
 
 
 def _pictures(path: Path, indices: list[int], recipe: SopRecipe) -> Tensor:

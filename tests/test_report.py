@@ -94,11 +94,6 @@ def test_metrics_are_read_of_this_runs_rows_only(tmp_path):
     assert read_metrics(tmp_path, ["mixture", "sop"]) == {"sop": MEASURED}
 
 
-def rows_of(table: str) -> list[list[str]]:
-    lines = table.splitlines()[2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
 @pytest.fixture
 def tables(tmp_path):
     (tmp_path / "coverage.csv").write_text(
@@ -112,7 +107,7 @@ def tables(tmp_path):
 
 
 def test_coverage_by_instrument_and_in_all(tables):
-    assert rows_of(coverage({"solos": tables / "coverage.csv"})) == [
+    assert coverage({"solos": tables / "coverage.csv"}) == [
         ["solos", "all", "5 of 7", "0.51", ""],
         ["solos", "Tuba", "2 of 4", "0.20", "1 private, 1 too_short"],
         ["solos", "Viola", "3 of 3", "0.31", ""],
@@ -120,7 +115,7 @@ def test_coverage_by_instrument_and_in_all(tables):
 
 
 def test_pieces_by_remark(tables):
-    assert rows_of(pieces(tables / "pieces.csv")) == [
+    assert pieces(tables / "pieces.csv") == [
         ["ok", "no", "no Vid file", "1", "02_B"],
         ["ok", "yes", "", "2", "01_A"],
     ]

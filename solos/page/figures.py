@@ -1,0 +1,136 @@
+"""The page's figures of scores, as SVG."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from solos.page.style import GRID, INK, PAPER, WIDTH, colour, look, marker, svg
+from solos.report import PUBLISHED, ROWS
+
+_POINTS_DPI = 150  # of the scatter's points, which are pixels: a test set has thousands
+
+
+def name_of(row: str) -> str:
+    """What a row is called in the table and the figures."""
+    return ROWS.get(row, row)
+
+
+def overview(rows: pd.DataFrame, names: Sequence[str]) -> str:
+    """Mean SDR of each row with its interval, and the published mean.
+
+    Args:
+        rows: ``data/statistics/rows.csv``.
+        names: all rows of the table, in order.
+    """
+    sdr = rows[rows["metric"] == "SDR"].set_index("row")
+    with look("overview"):
+        figure = Figure(figsize=(WIDTH, 0.42 * len(names) + 1.1), layout="constrained")
+        axes = figure.subplots()
+        for place, row in enumerate(names):
+            _interval(axes, place, sdr.loc[row] if row in sdr.index else None, row, names)
+            if row in PUBLISHED:
+                mean = PUBLISHED[row]["SDR"][0]
+                axes.plot(mean, place, "d", mfc=PAPER, mec=INK, ms=8, zorder=2)
+        axes.set_yticks(range(len(names)), [name_of(row) for row in names])
+        axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="SDR, dB")
+        axes.grid(visible=False, axis="y")
+        axes.plot([], [], "o", color=INK, label="measured, with the interval of the mean")
+        axes.plot([], [], "d", mfc=PAPER, mec=INK, ms=8, label="paper")
+        figure.legend(loc="outside upper left", ncols=2)
+        title = "Mean SDR of each row with its interval, beside the published means where there are"
+        return svg(figure, "overview", f"{title}; the figures are in the table.")
+
+
+def _interval(
+    axes: Axes, place: int, line: pd.Series | None, row: str, names: Sequence[str]
+) -> None:
+    if line is None or np.isnan(line["mean"]):
+        return
+    paint = colour(row, names)
+    axes.hlines(place, line["low"], line["high"], color=paint, lw=5, alpha=0.45, zorder=1)
+    axes.plot(line["mean"], place, marker(row, names), color=paint, ms=8, zorder=3)
+    axes.annotate(
+        f"{line['mean']:.2f}".replace("-", "−"),
+        (line["mean"], place),
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="center",
+        fontsize=8.5,
+    )
+
+
+def boxes(
+    scores: Mapping[str, pd.DataFrame], by: str, names: Sequence[str], title: str, label: str
+) -> str:
+    """SDR of each row in box plots, one group for each value of the column ``by``.
+
+    Boxes hold the middle half, whiskers reach to the last value within 1.5 times its width.
+
+    Args:
+        scores: the scored lines of each row.
+        names: all rows of the table, in order, for their colours.
+    """
+    groups = sorted({value for lines in scores.values() for value in lines[by]})
+    pitch = len(scores) + 1.2
+    with look(by):
+        height = 0.125 * pitch * len(groups) + 1.2
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.subplots()
+        for offset, (row, lines) in enumerate(scores.items()):
+            values = [lines.loc[lines[by] == group, "SDR"].dropna() for group in groups]
+            places = np.arange(len(groups)) * pitch + offset
+            _row_boxes(axes, values, places, colour(row, names))
+        middle = np.arange(len(groups)) * pitch + (len(scores) - 1) / 2
+        axes.set_yticks(middle, [str(group) for group in groups])
+        axes.set_ylim(middle[-1] + pitch / 2 if groups else 1, -pitch / 2 + middle[0])
+        axes.hlines(middle[:-1] + pitch / 2, 0, 1, axes.get_yaxis_transform(), GRID, lw=0.7)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.axvline(0, color=INK, lw=0.8)
+        axes.set(xlabel="SDR, dB", ylabel=label)
+        handles = [Patch(color=colour(row, names), label=name_of(row)) for row in scores]
+        figure.legend(handles=handles, loc="outside upper left", ncols=2)
+        return svg(figure, by.replace("_", "-"), title)
+
+
+def _row_boxes(axes: Axes, values: list[pd.Series], places: np.ndarray, paint: str) -> None:
+    drawn = [(v, place) for v, place in zip(values, places, strict=True) if len(v)]
+    if not drawn:
+        return
+    axes.boxplot(
+        [v for v, _ in drawn],
+        positions=[place for _, place in drawn],
+        orientation="horizontal",
+        widths=0.72,
+        manage_ticks=False,
+        patch_artist=True,
+        boxprops={"facecolor": paint, "edgecolor": paint},
+        medianprops={"color": PAPER, "linewidth": 1.6},
+        whiskerprops={"color": paint, "linewidth": 1.2},
+        capprops={"linewidth": 0},
+        flierprops={"marker": ".", "ms": 2.5, "mfc": paint, "mec": "none"},
+    )
+
+
+def agreement(scores: Mapping[str, pd.DataFrame], names: Sequence[str]) -> str:
+    """SDR against SI-SDR, a panel for each row: a point a source of a segment."""
+    panels = -(-len(scores) // 2)
+    with look("agreement"):
+        figure = Figure(figsize=(WIDTH, 2.3 * panels + 0.4), layout="constrained", dpi=_POINTS_DPI)
+        grid = figure.subplots(panels, 2, squeeze=False, sharex=True, sharey=True)
+        for axes in grid.flat[len(scores) :]:
+            axes.set_visible(False)
+        for axes, (row, lines) in zip(grid.flat, scores.items(), strict=False):
+            axes.axline((0, 0), slope=1, color=INK, lw=0.8, ls=":")
+            axes.scatter(
+                lines["SI-SDR"], lines["SDR"], s=9, alpha=0.55, lw=0, color=colour(row, names)
+            )
+            axes.set_title(name_of(row))
+        figure.supxlabel("SI-SDR, dB", fontsize=9.5)
+        figure.supylabel("SDR, dB", fontsize=9.5)
+        text = "SDR against SI-SDR of each source and segment, a panel for each row"
+        return svg(figure, "agreement", f"{text}; correlations are in the table on agreement.")
