@@ -87,7 +87,8 @@ def boxes(
         middle = np.arange(len(groups)) * pitch + (len(scores) - 1) / 2
         axes.set_yticks(middle, [str(group) for group in groups])
         axes.set_ylim(middle[-1] + pitch / 2 if groups else 1, -pitch / 2 + middle[0])
-        axes.hlines(middle[:-1] + pitch / 2, 0, 1, axes.get_yaxis_transform(), GRID, lw=0.7)
+        for border in middle[:-1] + pitch / 2:
+            axes.axhline(border, color=GRID, lw=0.7)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
         axes.axvline(0, color=INK, lw=0.8)
