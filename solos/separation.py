@@ -139,10 +139,15 @@ class Separator:
         length = mixes.shape[-1]
         mix_specs = stft(_fill(mixes).to(device))  # (B, 512, 256)
         mix_mags = log_warp(mix_specs.abs()).unsqueeze(1)  # (B, 1, 256, 256)
-        masks = self._masks(mix_mags, sources)
+        masks = self.predict_masks(mix_mags, sources)
         return [apply_masks(s, m, length).cpu() for s, m in zip(mix_specs, masks, strict=True)]
 
-    def _masks(self, mix_mags: Tensor, sources: Sequence[Sequence[Target]]) -> list[Tensor]:
+    @torch.inference_mode()
+    def predict_masks(self, mix_mags: Tensor, sources: Sequence[Sequence[Target]]) -> list[Tensor]:
+        """Masks of each mixture's sources, as they are applied.
+
+        Shape: magnitudes (B, 1, 256, 256), log-spaced, and B lists -> B tensors (n_src, 256, 256).
+        """
         if isinstance(self.network, SoundOfPixels):
             components = self.network.sound(log_input(mix_mags))  # (B, K, 256, 256)
             return [

@@ -1,18 +1,18 @@
-"""What a network is told of the sources of a test segment, and its estimates of them."""
+"""What a network is told of a test segment: its sound, and the pictures of its sources."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from solos import HOP_LENGTH, SAMPLE_RATE, SEGMENT
-from solos.dataset import evaluation_frames, frame_indices, load_pictures
+from solos import HOP_LENGTH, SAMPLE_RATE, SEGMENT, SEGMENT_FRAMES
+from solos.dataset import frame_indices
 from solos.evaluation import Segment
 from solos.recipes import Recipe, SopRecipe
-from solos.separation import Separator, Target
+from solos.separation import Separator, Target, picture_targets
+from solos.stft import log_warp, stft
 
 NO_VIDEO = "no video of the players, whom this network tells apart by sight"
 
@@ -31,27 +31,30 @@ def separate_segments(separator: Separator, segments: Sequence[Segment]) -> list
     return [estimates.numpy() for estimates in separator.separate(mixes, targets)]
 
 
+def predict_masks(separator: Separator, segment: Segment) -> Tensor:
+    """The masks by which a segment is separated: (n_src, 256, 256)."""
+    mags = seen_magnitudes(separator, segment)
+    return separator.predict_masks(mags, [targets_of(segment, separator.recipe)])[0].cpu()
+
+
+def seen_magnitudes(separator: Separator, segment: Segment) -> Tensor:
+    """A segment's mixture as its network sees it: (1, 1, 256, 256), on the network's device."""
+    device = next(separator.network.parameters()).device
+    return log_warp(stft(torch.from_numpy(segment.mix).to(device)).abs())[None, None]
+
+
 def targets_of(segment: Segment, recipe: Recipe) -> list[Target]:
     """A segment's sources as a network of ``recipe`` knows them: with pictures, if it sees."""
-    if not isinstance(recipe, SopRecipe):
-        return [Target(source.instrument) for source in segment.piece.sources]
-    indices = picture_indices(segment, recipe)
-    return [
-        Target(source.instrument, [_pictures(path, indices, recipe) for path in source.frames])
-        for source in segment.piece.sources
-    ]
+    sources = [(source.instrument, source.frames) for source in segment.piece.sources]
+    return picture_targets(sources, start_of(segment), recipe)
 
 
-def picture_indices(segment: Segment, recipe: SopRecipe) -> list[int]:
-    """Numbers of the pictures (at 8 fps) that a network sees of a segment, around its middle."""
-    middle = start_of(segment) + HOP_LENGTH * 128 / SAMPLE_RATE
-    return frame_indices(middle, recipe.frames, recipe.frame_stride)
+def picture_number(segment: Segment, recipe: SopRecipe) -> int:
+    """Number (at 8 fps) of the middle one of the pictures that a network sees of a segment."""
+    middle = (start_of(segment) + HOP_LENGTH * SEGMENT_FRAMES // 2) / SAMPLE_RATE
+    return frame_indices(middle, recipe.frames, recipe.frame_stride)[recipe.frames // 2]
 
 
-def start_of(segment: Segment) -> float:
-    """Seconds into its piece."""
-    return segment.number * SEGMENT / SAMPLE_RATE
-
-
-def _pictures(path: Path, indices: list[int], recipe: SopRecipe) -> Tensor:
-    return evaluation_frames(load_pictures(path, indices), recipe.image_size)
+def start_of(segment: Segment) -> int:
+    """Samples of its piece before it."""
+    return segment.number * SEGMENT

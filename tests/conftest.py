@@ -8,10 +8,15 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from small_run import small_run
 
 from solos import config
+from solos.evaluation import prepared_pieces, read_segments
 from solos.media import pack_frames
+from solos.page.gather import Run, choose_segments, find_eyes, gather, make_examples, read_lines
+from solos.page.render import render
 from solos.recipes import MhuRecipe, SopRecipe
+from solos.separation import load_separator
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -90,3 +95,20 @@ torch.set_num_threads(1)  # the networks of the tests are too small to share
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, sop_recipe, mhu_recipe) -> Run:
+    """A small run with every file that the report reads."""
+    return small_run(tmp_path_factory.mktemp("run"), {"sop": sop_recipe, "mhunet": mhu_recipe})
+
+
+@pytest.fixture(scope="session")
+def page(run) -> str:
+    """The report's page of the small run."""
+    lines = read_lines(run)
+    choices = choose_segments(lines, run)
+    separators = {row: load_separator(run.data / "models" / row) for row in run.networks}
+    segments = read_segments(prepared_pieces(run.data / "urmp"))
+    examples = make_examples(choices, segments, separators, find_eyes(run))
+    return render(gather(run, lines, examples))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from solos.page.style import INK, WIDTH, colour, look, marker, svg
 
@@ -33,7 +34,7 @@ def _read(path: Path) -> pd.Series:
 def losses(
     curves: Mapping[str, pd.DataFrame], names: Mapping[str, str], ylabel: str, name: str
 ) -> str:
-    """Training (dashed) and validation loss of some rows by epoch.
+    """Validation loss of some rows by epoch; of a single row, also the training loss (dashed).
 
     Where the number of sources was raised, the curriculum is drawn behind, on an axis of its own.
 
@@ -53,8 +54,9 @@ def losses(
             axes.plot(valid.index, valid, marker=points, label=names[row], **style)
             if len(curves) == 1 and "train_loss" in log:
                 train = log["train_loss"].dropna()
-                axes.plot(train.index, train, ls="--", label="on training mixes", **style)
+                axes.plot(train.index, train, ls="--", label=f"{names[row]}, training", **style)
         axes.set(xlabel="epoch", ylabel=ylabel)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(loc="outside upper left", ncols=2)
         return svg(figure, name, f"Loss by epoch of {', '.join(names[row] for row in curves)}.")
 

@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 
 from solos import SAMPLE_RATE
 from solos.evaluation import Segment
-from solos.oracles import BASELINES, baseline_estimates
+from solos.oracles import baseline_estimates, oracle_masks
 from solos.page.choice import Choice
 from solos.page.media import mask_uri, sound_uri, spectrogram_uri
 from solos.page.players import Player, see_players
 from solos.separation import Separator
 from solos.stft import log_warp, stft
-from solos.targets import NO_VIDEO, separable, separate_segments, start_of
+from solos.targets import NO_VIDEO, predict_masks, separable, separate_segments, start_of
 
 _PEAK = 0.9  # of the loudest sound of a segment; all others keep their level to it
-_FLOOR = 1e-4  # of the mixture's greatest magnitude
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,8 @@ class Sound:
 
     audio: str
     spectrogram: str
-    mask: str
+    mask: str = ""
+    """Empty for the mixture and the references."""
 
 
 @dataclass(frozen=True)
@@ -66,49 +66,53 @@ def make_example(
         eyes: the row whose localisation maps are shown; None for none.
     """
     possible = {row: net for row, net in separators.items() if separable(net, segment)}
-    estimates = _estimates(segment, possible)
+    estimates, masks = _estimates(segment, possible)
     loudest = max(np.abs(w).max() for w in (segment.mix, segment.references, *estimates.values()))
     gain = _PEAK / max(float(loudest), 1e-9)
-    mix = _warped(segment.mix)
+    top = float(_warped(segment.mix).max())
     players = see_players(segment, possible.get(eyes or ""))
     views = [
         SourceViews(
             instrument=source.instrument,
             part=source.label,
             players=players[k],
-            reference=_sound(segment.references[k], gain, mix),
-            estimates={row: _sound(waves[k], gain, mix) for row, waves in estimates.items()},
+            reference=_sound(segment.references[k], gain, top),
+            estimates={
+                row: _sound(waves[k], gain, top, masks[row][k]) for row, waves in estimates.items()
+            },
         )
         for k, source in enumerate(segment.piece.sources)
     ]
     return Example(
         choice=choice,
-        start=start_of(segment),
+        start=start_of(segment) / SAMPLE_RATE,
         seconds=segment.mix.size / SAMPLE_RATE,
-        mixture=_sound(segment.mix, gain, mix),
+        mixture=_sound(segment.mix, gain, top),
         sources=tuple(views),
         absent={row: NO_VIDEO for row in separators if row not in possible},
     )
 
 
-def _estimates(segment: Segment, separators: Mapping[str, Separator]) -> dict[str, NDArray]:
-    """Estimates (n_src, n_samples) of each row, the oracles last."""
-    baselines = baseline_estimates(segment.mix, segment.references)
+def _estimates(
+    segment: Segment, separators: Mapping[str, Separator]
+) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
+    """Estimates (n_src, n_samples) and masks (n_src, 256, 256) of each row, the oracles last."""
     estimates = {row: separate_segments(net, [segment])[0] for row, net in separators.items()}
-    return estimates | {row: baselines[row] for row in BASELINES if row != "mixture"}
+    masks = {row: predict_masks(net, segment).numpy() for row, net in separators.items()}
+    ideal = oracle_masks(segment.references)
+    baselines = baseline_estimates(segment.mix, segment.references)
+    estimates |= {row: baselines[row] for row in ideal}
+    return estimates, masks | {row: mask.numpy() for row, mask in ideal.items()}
 
 
 def _warped(wave: NDArray) -> NDArray:
     return log_warp(stft(torch.from_numpy(np.ascontiguousarray(wave))).abs()).numpy()
 
 
-def _sound(wave: NDArray, gain: float, mix: NDArray) -> Sound:
-    """A sound and its pictures, of which the mixture's magnitudes ``mix`` (256, T) are the scale.
-
-    The mask is what was applied, whatever made it: the share of the mixture's magnitude that is
-    left. Where the mixture has next to nothing, neither has its mask.
-    """
-    mag, top = _warped(wave), mix.max()
-    heard = mix > _FLOOR * top
-    mask = np.where(heard, mag / np.where(heard, mix, 1), 0)
-    return Sound(sound_uri(wave * gain), spectrogram_uri(mag, top), mask_uri(mask))
+def _sound(wave: NDArray, gain: float, top: float, mask: NDArray | None = None) -> Sound:
+    """A sound and its pictures; ``top`` is the greatest magnitude of the mixture."""
+    return Sound(
+        audio=sound_uri(wave * gain),
+        spectrogram=spectrogram_uri(_warped(wave), top),
+        mask="" if mask is None else mask_uri(mask),
+    )

@@ -11,7 +11,8 @@ from matplotlib.patches import Patch
 from solos.page.style import GRID, INK, PAPER, WIDTH, colour, look, marker, svg
 from solos.report import PUBLISHED, ROWS
 
-_POINTS_DPI = 150  # of the scatter's points, which are pixels: a test set has thousands
+POINTS = 400
+"""Points of a row in the scatter plots; beyond that, as many are drawn from them."""
 
 
 def name_of(row: str) -> str:
@@ -38,6 +39,8 @@ def overview(rows: pd.DataFrame, names: Sequence[str]) -> str:
         axes.set_yticks(range(len(names)), [name_of(row) for row in names])
         axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="SDR, dB")
         axes.grid(visible=False, axis="y")
+        axes.spines.left.set_visible(False)
+        axes.tick_params(axis="y", length=0)
         axes.plot([], [], "o", color=INK, label="measured, with the interval of the mean")
         axes.plot([], [], "d", mfc=PAPER, mec=INK, ms=8, label="paper")
         figure.legend(loc="outside upper left", ncols=2)
@@ -117,19 +120,19 @@ def _row_boxes(axes: Axes, values: list[pd.Series], places: np.ndarray, paint: s
     )
 
 
-def agreement(scores: Mapping[str, pd.DataFrame], names: Sequence[str]) -> str:
-    """SDR against SI-SDR, a panel for each row: a point a source of a segment."""
+def agreement(scores: Mapping[str, pd.DataFrame], names: Sequence[str], seed: int) -> str:
+    """SDR against SI-SDR, a panel for each row: a point a source of a segment, :data:`POINTS`."""
     panels = -(-len(scores) // 2)
     with look("agreement"):
-        figure = Figure(figsize=(WIDTH, 2.3 * panels + 0.4), layout="constrained", dpi=_POINTS_DPI)
+        figure = Figure(figsize=(WIDTH, 2.3 * panels + 0.4), layout="constrained")
         grid = figure.subplots(panels, 2, squeeze=False, sharex=True, sharey=True)
         for axes in grid.flat[len(scores) :]:
             axes.set_visible(False)
         for axes, (row, lines) in zip(grid.flat, scores.items(), strict=False):
             axes.axline((0, 0), slope=1, color=INK, lw=0.8, ls=":")
-            axes.scatter(
-                lines["SI-SDR"], lines["SDR"], s=9, alpha=0.55, lw=0, color=colour(row, names)
-            )
+            some = lines.sample(min(POINTS, len(lines)), random_state=seed % 2**32)
+            paint = colour(row, names)
+            axes.scatter(some["SI-SDR"], some["SDR"], s=9, alpha=0.55, lw=0, color=paint)
             axes.set_title(name_of(row))
         figure.supxlabel("SI-SDR, dB", fontsize=9.5)
         figure.supylabel("SDR, dB", fontsize=9.5)

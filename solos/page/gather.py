@@ -103,7 +103,7 @@ def gather(run: Run, lines: Mapping[str, pd.DataFrame], examples: Sequence[Examp
         overview=figures.overview(statistics["rows"], run.rows),
         breakdowns=_breakdowns(statistics, scored, run),
         agreement=(
-            figures.agreement(scored, run.rows),
+            figures.agreement(scored, run.rows, run.seed),
             tables.agreement(statistics["agreement"]),
         ),
         curves=_curves(run),

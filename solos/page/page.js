@@ -1,6 +1,7 @@
 "use strict";
 // A segment's sounds all play at once and one of them is heard, so that a switch loses no instant.
 const TOLERANCE = 0.02; // seconds between sounds before one that becomes heard is set right
+const NOTHING = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==";
 const players = [];
 
 class Player {
@@ -54,9 +55,11 @@ class Player {
     for (const image of this.images) {
       const kind = image.id.endsWith("-mask") ? "mask" : "spectrogram";
       const source = tile.querySelector(`.${kind}`);
-      image.src = source.src;
-      image.alt = source.alt;
-      document.getElementById(`${image.id}-what`).textContent = tile.dataset.what;
+      image.closest(".view").classList.toggle("empty", !source);
+      image.src = source ? source.src : NOTHING;
+      image.alt = source ? source.alt : "No mask";
+      const what = source ? tile.dataset.what : "none: this is not an estimate";
+      document.getElementById(`${image.id}-what`).textContent = what;
     }
   }
 

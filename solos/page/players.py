@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torchvision.transforms.v2 import functional as transforms
 
@@ -14,8 +13,7 @@ from solos.evaluation import Segment
 from solos.masks import log_input
 from solos.page.media import blend, frame_uri
 from solos.separation import Separator
-from solos.stft import log_warp, stft
-from solos.targets import picture_indices, start_of, targets_of
+from solos.targets import picture_number, seen_magnitudes, start_of, targets_of
 
 SIDE = 200
 """Pixels of a musician's picture."""
@@ -39,11 +37,10 @@ def see_players(segment: Segment, eyes: Separator | None) -> list[tuple[Player, 
     Args:
         eyes: a Sound of Pixels whose localisation maps are wanted; None for none.
     """
-    middle = start_of(segment) + segment.mix.size / SAMPLE_RATE / 2
-    index = round(middle * FRAME_RATE)
-    if eyes is not None:
-        indices = picture_indices(segment, eyes.recipe)
-        index = indices[len(indices) // 2]
+    if eyes is None:
+        index = round((start_of(segment) + segment.mix.size / 2) / SAMPLE_RATE * FRAME_RATE)
+    else:
+        index = picture_number(segment, eyes.recipe)
     sources = segment.piece.sources
     maps = _localise(segment, eyes) if eyes else [[None] * len(s.frames) for s in sources]
     return [
@@ -70,12 +67,10 @@ def _square(path: Path, index: int) -> NDArray:
 
 def _localise(segment: Segment, eyes: Separator) -> list[list[NDArray]]:
     """A map (h, w) for each player of each source."""
-    device = next(eyes.network.parameters()).device
-    mag = log_warp(stft(torch.from_numpy(segment.mix).to(device)).abs())[None, None]
-    log_mag = log_input(mag)
+    log_mag = log_input(seen_magnitudes(eyes, segment))
     return [
         [
-            eyes.network.localize(pictures[None].to(device), log_mag)[0].cpu().numpy()
+            eyes.network.localize(pictures[None].to(log_mag.device), log_mag)[0].cpu().numpy()
             for pictures in target.players
         ]
         for target in targets_of(segment, eyes.recipe)

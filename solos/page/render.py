@@ -14,7 +14,7 @@ from markupsafe import Markup
 from solos import SAMPLE_RATE
 from solos.errors import UserError
 from solos.page.examples import Example
-from solos.page.figures import name_of
+from solos.page.figures import POINTS, name_of
 from solos.page.tables import Row, Table
 from solos.stft import BINS, log_warp
 
@@ -88,6 +88,7 @@ def _fill(content: Content) -> str:
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         ticks=frequency_ticks(),
         name_of=name_of,
+        points=POINTS,
     )
 
 
