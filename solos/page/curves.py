@@ -44,7 +44,7 @@ def losses(
         name: the figure's, of letters.
     """
     with look(name):
-        figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
         axes = figure.subplots()
         _curriculum(axes, curves)
         for row, log in curves.items():

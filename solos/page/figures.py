@@ -29,7 +29,7 @@ def overview(rows: pd.DataFrame, names: Sequence[str]) -> str:
     """
     sdr = rows[rows["metric"] == "SDR"].set_index("row")
     with look("overview"):
-        figure = Figure(figsize=(WIDTH, 0.42 * len(names) + 1.1), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.36 * len(names) + 0.9), layout="constrained")
         axes = figure.subplots()
         for place, row in enumerate(names):
             _interval(axes, place, sdr.loc[row] if row in sdr.index else None, row, names)
@@ -80,7 +80,7 @@ def boxes(
     groups = sorted({value for lines in scores.values() for value in lines[by]})
     pitch = len(scores) + 1.2
     with look(by):
-        height = 0.125 * pitch * len(groups) + 1.2
+        height = 0.115 * pitch * len(groups) + 1.2
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.subplots()
         for offset, (row, lines) in enumerate(scores.items()):
@@ -124,7 +124,7 @@ def agreement(scores: Mapping[str, pd.DataFrame], names: Sequence[str], seed: in
     """SDR against SI-SDR, a panel for each row: a point a source of a segment, :data:`POINTS`."""
     panels = -(-len(scores) // 2)
     with look("agreement"):
-        figure = Figure(figsize=(WIDTH, 2.3 * panels + 0.4), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.9 * panels + 0.4), layout="constrained")
         grid = figure.subplots(panels, 2, squeeze=False, sharex=True, sharey=True)
         for axes in grid.flat[len(scores) :]:
             axes.set_visible(False)
@@ -134,7 +134,7 @@ def agreement(scores: Mapping[str, pd.DataFrame], names: Sequence[str], seed: in
             paint = colour(row, names)
             axes.scatter(some["SI-SDR"], some["SDR"], s=9, alpha=0.55, lw=0, color=paint)
             axes.set_title(name_of(row))
-        figure.supxlabel("SI-SDR, dB", fontsize=9.5)
-        figure.supylabel("SDR, dB", fontsize=9.5)
+        figure.supxlabel("SI-SDR, dB", fontsize=9)
+        figure.supylabel("SDR, dB", fontsize=9)
         text = "SDR against SI-SDR of each source and segment, a panel for each row"
         return svg(figure, "agreement", f"{text}; correlations are in the table on agreement.")

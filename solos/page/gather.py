@@ -131,11 +131,9 @@ def _breakdowns(
     statistics: Mapping[str, pd.DataFrame], scored: Mapping[str, pd.DataFrame], run: Run
 ) -> list[tuple[str, Table]]:
     shown = {row: table for row, table in scored.items() if row in (*run.networks, "mixture")}
-    by_instrument = tables.breakdown(
-        statistics["by_instrument"], "instrument", "SDR by instrument: means"
-    )
+    by_instrument = tables.breakdown(statistics["by_instrument"], "instrument", "SDR by instrument")
     by_n_sources = tables.breakdown(
-        statistics["by_n_sources"], "n_sources", "SDR by number of sources: means"
+        statistics["by_n_sources"], "n_sources", "SDR by number of sources"
     )
     what = "SDR by instrument, a box for each row; the means are in the table below"
     first = figures.boxes(shown, "instrument", run.rows, what, "")

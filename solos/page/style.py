@@ -9,7 +9,7 @@ from io import StringIO
 import matplotlib
 from matplotlib.figure import Figure
 
-WIDTH = 5.5
+WIDTH = 4.7
 """Inches: of a column of the page, and about what a phone shows."""
 
 INK, GRID, PAPER = "#010203", "#020304", "#030405"
@@ -24,12 +24,12 @@ MARKERS = "osD^vPX*p"
 _STYLE = {
     "svg.fonttype": "none",  # text stays text
     "text.parse_math": False,  # a row may be called anything
-    "font.size": 9.5,
+    "font.size": 9,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": GRID,
     "axes.facecolor": "none",
-    "axes.titlesize": 10.5,
+    "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -45,7 +45,7 @@ _STYLE = {
     "ytick.labelcolor": INK,
     "figure.facecolor": "none",
     "legend.frameon": False,
-    "lines.linewidth": 1.8,
+    "lines.linewidth": 1.6,
 }
 
 
