@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import soundfile
+import torch
 from PIL import Image
 
 from solos import SAMPLE_RATE, SEGMENT
@@ -22,11 +23,11 @@ from solos.targets import separate_segments
 
 EVIL = "02_<img src=x onerror=alert(1)>_cl_tpt"
 """A folder may be called so."""
-PIECES = {  # name -> instruments, segments, of a video or not
-    "01_Duet_vn_fl": (("Violin", "Flute"), 2, True),
-    EVIL: (("Clarinet", "Trumpet"), 1, True),
-    "03_Twins_vn_vn_vc": (("Violin", "Violin", "Cello"), 1, True),
-    "04_Quintet_fl_ob_cl_hn_bn": (("Flute", "Oboe", "Clarinet", "Horn", "Bassoon"), 1, True),
+PIECES = {  # of a segment each, so that all four are chosen
+    "01_Duet_vn_fl": ("Violin", "Flute"),
+    EVIL: ("Clarinet", "Trumpet"),
+    "03_Twins_vn_vn_vc": ("Violin", "Violin", "Cello"),
+    "04_Quintet_fl_ob_cl_hn_bn": ("Flute", "Oboe", "Clarinet", "Horn", "Bassoon"),
 }
 NETWORKS = {"sop": "sop", "mhunet": "mhunet"}
 SEED = 5
@@ -34,6 +35,7 @@ SEED = 5
 
 def small_run(root: Path, recipes: dict[str, Recipe]) -> Run:
     """Write everything into ``root`` and describe it."""
+    torch.manual_seed(SEED)
     data = root / "data"
     write_urmp(data / "urmp")
     for row, kind in NETWORKS.items():
@@ -65,17 +67,15 @@ def write_urmp(folder: Path) -> None:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(SEED)
     pieces, parts = [], []
-    for name, (instruments, n_segments, video) in PIECES.items():
+    for name, instruments in PIECES.items():
         (folder / name).mkdir()
-        waves = [_tone(180.0 * 1.37**k, n_segments * SEGMENT, rng) for k in range(len(instruments))]
+        waves = [_tone(180.0 * 1.37**k, SEGMENT, rng) for k in range(len(instruments))]
         _write_wave(folder / name / "mix.wav", np.sum(waves, axis=0))
-        pieces.append((name, len(waves), n_segments * SEGMENT, n_segments, "yes", "ok", ""))
+        pieces.append((name, len(waves), SEGMENT, 1, "yes", "ok", ""))
         for k, (instrument, wave) in enumerate(zip(instruments, waves, strict=True), 1):
             _write_wave(folder / name / f"{k}.wav", wave)
-            frames = f"{name}/{k}.zip" if video else ""
-            if video:
-                _write_frames(folder / frames, 40 * k)
-            parts.append((name, k, instrument, f"{name}/{k}.wav", frames))
+            _write_frames(folder / name / f"{k}.zip", 40 * k)
+            parts.append((name, k, instrument, f"{name}/{k}.wav", f"{name}/{k}.zip"))
     header = ["piece", "n_parts", "n_samples", "n_segments", "video", "status", "reason"]
     pd.DataFrame(pieces, columns=header).to_csv(folder / "pieces.csv", index=False)
     header = ["piece", "part", "instrument", "wav", "frames"]

@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from closure import ROOT
+
+from solos.report import ROWS as ROWS_AS_SHOWN
 
 TINY = (
     "synthesize.solos.recordings=2",
@@ -124,6 +127,27 @@ def test_the_report_has_the_table(clone):
     assert f"{mean:.2f}".replace("-", "−") in report  # measured
 
 
+def test_the_page_has_the_table_the_plots_and_something_to_hear(clone):
+    page = (clone.folder / "report" / "index.html").read_text()
+    mean = clone.metrics("mhunet")["SDR"]["mean"]
+    assert f"{mean:.2f}".replace("-", "−") in page
+    assert page.count('class="example"') == 4  # all the segments there are
+    for row in ("sop_pretrained", "sop", "sop_ft", "mhunet"):
+        assert f"Violin, {ROWS_AS_SHOWN[row]}" in page
+    assert len(page.encode()) < 25e6
+
+
+def test_dvc_plots_show_every_plot(clone):
+    declared = yaml.safe_load((clone.folder / "dvc.yaml").read_text())["plots"]
+    output = clone.run("dvc", "plots", "show")
+    assert "failed" not in output
+    shown = (clone.folder / "dvc_plots" / "index.html").read_text()
+    for plot in declared:
+        for name, settings in plot.items():
+            assert settings["title"] in shown, name
+    assert shown.count("vegaEmbed(") == len(declared) == 6
+
+
 def test_the_training_log_has_every_epoch(clone):
     for row, epochs in (("sop_pretrained", 1), ("sop", 2), ("mhunet", 2)):
         folder = clone.folder / "data" / "training" / row / "plots" / "metrics"
@@ -173,3 +197,8 @@ def test_one_row_as_an_experiment(clone):
     assert "metrics/sop.json" in shown and "metrics/mhunet.json" not in shown
     assert "model.sop.epochs" in clone.run("dvc", "exp", "show", "--csv")
     clone.run("dvc", "metrics", "diff")
+    clone.run("dvc", "plots", "diff", "HEAD")
+    plots = (clone.folder / "dvc_plots" / "index.html").read_text()
+    assert "SDR by instrument" in plots and '"rev": "workspace"' in plots
+    page = (clone.folder / "report" / "index.html").read_text()
+    assert "Violin, SoP-Solos" in page and "Violin, MHU-Net" not in page

@@ -85,11 +85,11 @@ def boxes(
         axes = figure.subplots()
         for offset, (row, lines) in enumerate(scores.items()):
             values = [lines.loc[lines[by] == group, "SDR"].dropna() for group in groups]
-            places = np.arange(len(groups)) * pitch + offset
+            places = np.arange(len(groups)) * pitch + offset - (len(scores) - 1) / 2
             _row_boxes(axes, values, places, colour(row, names))
-        middle = np.arange(len(groups)) * pitch + (len(scores) - 1) / 2
+        middle = np.arange(len(groups)) * pitch
         axes.set_yticks(middle, [str(group) for group in groups])
-        axes.set_ylim(middle[-1] + pitch / 2 if groups else 1, -pitch / 2 + middle[0])
+        axes.set_ylim((max(len(groups), 1) - 0.5) * pitch, -0.5 * pitch)
         for border in middle[:-1] + pitch / 2:
             axes.axhline(border, color=GRID, lw=0.7)
         axes.grid(visible=False, axis="y")
@@ -122,7 +122,7 @@ def _row_boxes(axes: Axes, values: list[pd.Series], places: np.ndarray, paint: s
 
 def agreement(scores: Mapping[str, pd.DataFrame], names: Sequence[str], seed: int) -> str:
     """SDR against SI-SDR, a panel for each row: a point a source of a segment, :data:`POINTS`."""
-    panels = -(-len(scores) // 2)
+    panels = max(1, -(-len(scores) // 2))
     with look("agreement"):
         figure = Figure(figsize=(WIDTH, 1.9 * panels + 0.4), layout="constrained")
         grid = figure.subplots(panels, 2, squeeze=False, sharex=True, sharey=True)
