@@ -16,8 +16,13 @@ from solos.page.tables import Table
 from solos.report import COVERAGE, PIECES, ROWS, coverage, pieces
 from solos.separation import Separator
 
-SOP_LOSS = "weighted binary cross-entropy"
-MHU_LOSS = "squared error of the masks"
+MUSIC = "pretrained"
+"""The stage whose log is of Sound of Pixels' training on MUSIC; there is none if it had files."""
+LOSSES = (
+    ("sop", "Sound of Pixels: validation loss", "weighted binary cross-entropy"),
+    ("mhunet", "Multi-Head U-Net: loss and curriculum", "squared error of the masks"),
+)
+"""Network, heading of its figure, and what its loss is."""
 
 
 @dataclass(frozen=True)
@@ -143,19 +148,16 @@ def _breakdowns(
 
 
 def _curves(run: Run) -> list[tuple[str, str]]:
-    logs = curves.read_curves(run.data / "training", ["pretrained", *run.networks])
-    names = {"pretrained": "on MUSIC"} | {row: name_of(row) for row in run.rows}
-    colours = {row: names[row] for row in run.rows} | {"pretrained": names["pretrained"]}
-    networks = {"pretrained": "sop"} | dict(run.networks)
-    shown = []
-    for network, heading, label in (
-        ("sop", "Sound of Pixels: validation loss", SOP_LOSS),
-        ("mhunet", "Multi-Head U-Net: loss and curriculum", MHU_LOSS),
-    ):
-        some = {row: log for row, log in logs.items() if networks[row] == network and len(log) > 1}
+    networks = {**run.networks, MUSIC: "sop"}
+    logs = curves.read_curves(run.data / "training", list(networks))
+    logs = {row: log for row, log in logs.items() if len(log) > 1}  # others were only taken over
+    names = {row: name_of(row) for row in run.rows} | {MUSIC: "on MUSIC"}
+    found = []
+    for network, heading, loss in LOSSES:
+        some = {row: log for row, log in logs.items() if networks[row] == network}
         if some:
-            shown.append((heading, curves.losses(some, colours, label, f"loss-{network}")))
-    return shown
+            found.append((heading, curves.losses(some, names, loss, f"loss-{network}")))
+    return found
 
 
 def _tables(statistics: Mapping[str, pd.DataFrame]) -> list[Table]:

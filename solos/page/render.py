@@ -57,17 +57,18 @@ def render(content: Content, limit: int = LIMIT) -> str:
     Raises:
         UserError: it is too large without any example.
     """
-    html = _fill(content)
-    while len(html.encode()) >= limit:
-        if not content.examples:
-            raise UserError(f"the page has {len(html.encode())} bytes, at most {limit} are allowed")
-        kept = content.examples[:-1]
-        left = f"Left out, as the page would be over {limit / 1e6:.0f} MB: "
-        dropped = content.no_examples.removeprefix(left)
-        kind = content.examples[-1].choice.kind
-        note = left + (f"{kind}, {dropped}" if content.no_examples.startswith(left) else kind)
-        content = replace(content, examples=kept, no_examples=note)
-        html = _fill(content)
+    wanted, html = content.examples, _fill(content)
+    for kept in reversed(range(len(wanted))):
+        if len(html.encode()) < limit:
+            return html
+        left = ", ".join(example.choice.kind for example in wanted[kept:])
+        note = f"Left out, as the page would not be under {limit / 1e6:.0f} MB: {left}."
+        html = _fill(replace(content, examples=wanted[:kept], no_examples=note))
+    if len(html.encode()) >= limit:
+        raise UserError(
+            f"the report's page has {len(html.encode())} bytes without any example, and must stay "
+            f"under {limit}: leave out rows of params.yaml's model"
+        )
     return html
 
 
