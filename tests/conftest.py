@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from prepared import write_test_set
 
 from solos import config
 from solos.media import pack_frames
@@ -82,6 +83,14 @@ def _write_table(folder: Path, rows: list[tuple[str, str, str]]) -> None:
     table["status"], table["reason"], table["n_stft_frames"] = "ok", "", LENGTH
     table["spans"] = json.dumps([[100, 400], [420, 690]])
     table.to_csv(folder / "recordings.csv", index=False)
+
+
+@pytest.fixture(scope="session")
+def urmp(tmp_path_factory) -> Path:
+    """A small prepared test set."""
+    folder = tmp_path_factory.mktemp("urmp")
+    write_test_set(folder)
+    return folder
 
 
 torch.set_num_threads(1)  # the networks of the tests are too small to share
