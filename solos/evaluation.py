@@ -173,8 +173,13 @@ def write_absent_row(
     return summary
 
 
+def to_table(lines: Iterable[dict]) -> pd.DataFrame:
+    """Lines of a row as a table of :data:`COLUMNS`."""
+    return pd.DataFrame(list(lines), columns=list(COLUMNS))
+
+
 def _write_table(row: str, lines: Iterable[dict], folder: Path) -> pd.DataFrame:
-    table = pd.DataFrame(list(lines), columns=list(COLUMNS))
+    table = to_table(lines)
     with atomic(folder / f"{row}.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     return table
