@@ -103,12 +103,14 @@ def _lines(found: dict) -> list[str]:
     packages = [f"{name} {version or '-'}" for name, version in found["versions"].items()]
     stale = found["stale"]
     said = stale if isinstance(stale, str) else ", ".join(stale) or "nothing"
+    profile = f"{found['profile']} (seed {found['seed']})"
+    profile = profile if found["profile"] else "no params.yaml here"
     lines = [
         f"workspace  {found['workspace']}",
         f"versions   {', '.join(packages)}",
         f"devices    {', '.join(found['devices'])}",
         f"ffmpeg     {found['ffmpeg'] or 'none'}",
-        f"profile    {found['profile'] or 'no params.yaml here'} (seed {found['seed']})",
+        f"profile    {profile}",
     ]
     lines += [f"row        {row}: {_said(about)}" for row, about in found["rows"].items()]
     lines += [f"download   {name}: {counts}" for name, counts in found["downloads"].items()]

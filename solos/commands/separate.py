@@ -31,7 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--weights", type=Path, metavar="PATH", help="an exported network instead")
     network.add_argument("--masks", choices=("soft", "binary"), help="Sound of Pixels' masks")
     network.add_argument("--overlap", type=_overlap, default=0.0, help="0 (default) to 0.5 segment")
-    network.add_argument("--batch-size", type=_count, default=2, metavar="N", help="bounds memory")
+    network.add_argument(
+        "--batch-size",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="segments at a time, which bounds memory (default: 1)",
+    )
     network.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     sources = parser.add_argument_group("sources")
     sources.add_argument(
