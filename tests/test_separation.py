@@ -5,7 +5,14 @@ from solos import INSTRUMENTS, SEGMENT
 from solos.checkpoint import build_network, save_network
 from solos.errors import UserError
 from solos.masks import apply_masks, log_input
-from solos.separation import Target, load_separator, sop_masks
+from solos.separation import (
+    Separator,
+    Target,
+    _join,
+    load_separator,
+    picture_targets,
+    sop_masks,
+)
 from solos.stft import log_warp, stft
 
 
@@ -77,3 +84,113 @@ def test_sop_estimates_are_the_masked_mixture(sop_recipe, tmp_path):
 def test_no_network_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"network\.yaml is missing"):
         load_separator(tmp_path)
+
+
+def noise(n: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(n, generator=torch.Generator().manual_seed(seed)) - 0.5
+
+
+@pytest.mark.parametrize("n", [1, 3, 700, SEGMENT - 1, 2 * SEGMENT, 2 * SEGMENT + 5])
+def test_mixtures_of_any_length_are_the_segments_one_after_another(separator, n):
+    mixes = torch.stack([noise(n), noise(n, 1)])
+    got = separator.separate(mixes, TARGETS)
+    for mix, targets, estimates in zip(mixes, TARGETS, got, strict=True):
+        assert estimates.shape == (len(targets), n)
+        padded = torch.cat([mix, torch.zeros(-n % SEGMENT)]).reshape(-1, SEGMENT)
+        alone = [separator.separate(block[None], [targets])[0] for block in padded]
+        assert torch.allclose(estimates, torch.cat(alone, 1)[:, :n], atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+@pytest.mark.parametrize("sizes", [[3 * SEGMENT + 7], [SEGMENT], [40000] * 5, [], [2]])
+def test_a_stream_is_the_segments_one_after_another(separator, sizes, batch_size):
+    """Whatever the sizes of the pieces that it comes in, and of the batches."""
+    wave = noise(sum(sizes))
+    blocks = [block.numpy() for block in wave.split(sizes)]
+    starts = []
+
+    def targets(start):
+        starts.append(start)
+        return TARGETS[0]
+
+    stretches = list(separator.stream(blocks, targets, batch_size))
+    assert starts == list(range(0, len(wave), SEGMENT))
+    if not sizes:
+        assert stretches == []
+        return
+    expected = separator.separate(wave[None], TARGETS[:1])[0]
+    assert torch.allclose(torch.cat(stretches, 1), expected, atol=1e-5)
+
+
+def test_each_segment_is_separated_by_its_own_targets(separator):
+    wave = noise(2 * SEGMENT)
+    by_start = {0: TARGETS[1][:2], SEGMENT: TARGETS[1][1:]}
+    streamed = torch.cat(list(separator.stream([wave.numpy()], by_start.get, 2)), 1)
+    whole = separator.separate(wave[None], [by_start.get])[0]
+    assert torch.allclose(streamed, whole, atol=1e-5)
+    second = separator.separate(wave[None, SEGMENT:], [by_start[SEGMENT]])[0]
+    assert torch.allclose(streamed[:, SEGMENT:], second, atol=1e-5)
+
+
+@pytest.mark.parametrize("overlap", [0.1, 0.5])
+@pytest.mark.parametrize("n", [10, SEGMENT, SEGMENT + 1, 3 * SEGMENT])
+def test_overlapping_segments_are_cross_faded(mhu_recipe, overlap, n):
+    """Masks that sum to one and windows that sum to one: the estimates sum to the mixture."""
+    separator = Separator(build_network(mhu_recipe).eval(), mhu_recipe)
+    wave, starts = noise(n), []
+
+    def targets(start):
+        starts.append(start)
+        return [Target(name) for name in INSTRUMENTS]
+
+    blocks = [block.numpy() for block in wave.split(50000)]
+    estimates = torch.cat(list(separator.stream(blocks, targets, 2, overlap)), 1)
+    hop = SEGMENT - round(overlap * SEGMENT)
+    assert starts == list(range(0, max(1, n - SEGMENT + hop), hop))
+    assert torch.allclose(estimates.sum(0), wave, atol=1e-3)
+    first = separator.separate(wave[None, :SEGMENT], [targets(0)])[0]
+    alone = hop if n > SEGMENT else n
+    assert torch.allclose(estimates[:, :alone], first[:, :alone], atol=1e-5)
+
+
+def test_the_cross_fade_is_linear():
+    tail, estimate = torch.zeros(1, 6), torch.ones(1, 6)
+    joined = torch.cat(list(_join([tail, estimate], 4)), 1)
+    assert joined.tolist() == [[0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1]]
+
+
+def test_an_overlap_of_more_than_half_is_refused(separator):
+    with pytest.raises(ValueError, match=r"overlap: 0\.6, expected 0 to 0\.5"):
+        separator.stream([], lambda _: [], 1, 0.6)
+
+
+@torch.inference_mode()
+def test_binary_masks_are_decided_at_a_half(sop_recipe, tmp_path):
+    network = build_network(sop_recipe).eval()
+    components = 50 * torch.randn(1, 4, 256, 256)
+    soft = sop_masks(network, components, TARGETS[0])
+    binary = sop_masks(network, components, TARGETS[0], "binary")
+    assert torch.equal(binary, (soft > 0.5).float()) and 0 < binary.mean() < 1
+    save_network(tmp_path, network, {"network": "sop", "recipe": sop_recipe.model_dump()})
+    mix = noise(SEGMENT)[None]
+    one, other = (load_separator(tmp_path, masks) for masks in ("soft", "binary"))
+    assert not torch.equal(*(s.separate(mix, TARGETS[:1])[0] for s in (one, other)))
+
+
+def test_targets_of_a_recording_have_the_pictures_around_a_segments_middle(
+    training_set, sop_recipe, mhu_recipe
+):
+    """The red of a picture is its number: three, five apart, around 2.97 s and 5.94 s later."""
+    archives = [training_set[1] / f"{name}-0.zip" for name in ("Cello", "Flute", "Tuba")]
+    sources = [("Violin", archives[:2]), ("Horn", archives[2:])]
+    recipe = sop_recipe.model_copy(update={"frames": 3, "frame_stride": 5})
+    for start, middle in ((0, 24), (SEGMENT, 71)):
+        violin, horn = picture_targets(sources, start, recipe)
+        assert (violin.instrument, len(violin.players), len(horn.players)) == ("Violin", 2, 1)
+        for pictures in [*violin.players, *horn.players]:
+            assert pictures.shape == (3, 3, 32, 32)
+            red = (pictures[0].mean((1, 2)) * 0.229 + 0.485) * 255
+            expected = torch.tensor([middle - 5.0, middle, middle + 5.0])
+            assert torch.allclose(red, expected, atol=3)
+    without = picture_targets(sources, 0, mhu_recipe)
+    assert [(t.instrument, list(t.players)) for t in without] == [("Violin", []), ("Horn", [])]
