@@ -2,21 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from pipeline.common import run_items, run_stage
-from solos import HOP_LENGTH, SAMPLE_RATE
 from solos.config import Params, Protocol
-from solos.dataset import evaluation_frames, frame_indices, load_pictures
 from solos.errors import UserError
 from solos.evaluation import score_segment, skip_segment, write_absent_row, write_row
-from solos.recipes import SopRecipe
 from solos.segments import Segment, prepared_pieces, read_segments, segment_starts
-from solos.separation import Separator, Target, load_separator
+from solos.separation import Separator, Targets, load_separator, picture_targets
 
 NO_VIDEO = "no video of the players, whom this network tells apart by sight"
 EVALUATION = Path("data/evaluation")
@@ -27,7 +24,7 @@ def main(params: Params, name: str) -> None:
     if name not in params.model:
         raise UserError(f"row {name!r} is not in params.yaml's model: {', '.join(params.model)}")
     protocol = params.evaluate
-    separator = load_separator(Path("data/models") / name)
+    separator = load_separator(Path("data/models") / name, protocol.masks)
     pieces = prepared_pieces(Path("data/urmp"), protocol.repeats)
     segments = read_segments(pieces, protocol)
     if separator.needs_frames and not any(piece.sources[0].frames for piece in pieces):
@@ -52,10 +49,10 @@ def score(work: tuple[Segment, np.ndarray | None], protocol: Protocol) -> list[d
 def separate_all(
     separator: Separator, segments: Iterator[Segment], size: int
 ) -> Iterable[tuple[Segment, np.ndarray | None]]:
-    """Each segment with its estimates (n_src, 65535), separated ``size`` at a time."""
+    """Each segment with its estimates (n_src, n_samples), separated ``size`` at a time."""
     while batch := list(islice(segments, size)):
         possible = [segment for segment in batch if _possible(separator, segment)]
-        estimates = iter(_separate(separator, possible))
+        estimates = _separate(separator, possible)
         for segment in batch:
             yield segment, next(estimates) if _possible(separator, segment) else None
 
@@ -64,28 +61,18 @@ def _possible(separator: Separator, segment: Segment) -> bool:
     return not separator.needs_frames or bool(segment.piece.sources[0].frames)
 
 
-def _separate(separator: Separator, segments: list[Segment]) -> list[np.ndarray]:
-    if not segments:
-        return []
-    mixes = torch.from_numpy(np.stack([segment.mix for segment in segments]))
-    targets = [_targets(separator, segment) for segment in segments]
-    return [estimates.numpy() for estimates in separator.separate(mixes, targets)]
+def _separate(separator: Separator, segments: list[Segment]) -> Iterator[np.ndarray]:
+    for _, alike in groupby(segments, lambda segment: segment.mix.size):  # a kept tail is shorter
+        batch = list(alike)
+        mixes = torch.from_numpy(np.stack([segment.mix for segment in batch]))
+        targets = [_targets(separator, segment) for segment in batch]
+        yield from (estimates.numpy() for estimates in separator.separate(mixes, targets))
 
 
-def _targets(separator: Separator, segment: Segment) -> list[Target]:
-    recipe = separator.recipe
-    if not isinstance(recipe, SopRecipe):
-        return [Target(source.instrument) for source in segment.piece.sources]
-    middle = (segment.start + HOP_LENGTH * 128) / SAMPLE_RATE
-    indices = frame_indices(middle, recipe.frames, recipe.frame_stride)
-    return [
-        Target(source.instrument, [_pictures(path, indices, recipe) for path in source.frames])
-        for source in segment.piece.sources
-    ]
-
-
-def _pictures(path: Path, indices: list[int], recipe: SopRecipe) -> torch.Tensor:
-    return evaluation_frames(load_pictures(path, indices), recipe.image_size)
+def _targets(separator: Separator, segment: Segment) -> Targets:
+    """The targets of a block of a segment, by its first sample there."""
+    sources = [(source.instrument, source.frames) for source in segment.piece.sources]
+    return lambda start: picture_targets(sources, segment.start + start, separator.recipe)
 
 
 if __name__ == "__main__":

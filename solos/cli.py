@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from solos.commands import info, separate
+from solos.commands import info, score, separate
 from solos.commands.common import UsageError, one_line
 from solos.errors import UserError
 from solos.media import MediaError
 
-COMMANDS = {"separate": separate, "info": info}
+COMMANDS = {"separate": separate, "score": score, "info": info}
 """Modules with ``add_arguments(parser)`` and ``run(arguments) -> exit code``."""
 _USERS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),

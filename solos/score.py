@@ -1,20 +1,18 @@
 """Score folders of separated WAVs by the protocol of Table II.
 
 References are pieces in URMP's layout. Estimates are too: ``<piece>/AuSep_<k>_*.wav``, at any rate,
-mono or not, each folder of them one system. The name of a piece's folder says what its part k
+mono or not, each folder of them one system. ``python -m solos.score --references DIR --estimates
+DIR`` is the command ``solos score``. The name of a piece's folder says what its part k
 plays. By the authors' protocol the parts of an instrument are one source: its estimate is the sum
 of the files there are for them, be it one for all or one for each.
 """
 
-import argparse
-import json
 import logging
-from collections import Counter
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
 
 import numpy as np
 import torch
@@ -25,9 +23,8 @@ from tqdm import tqdm
 from solos.audio import read_audio
 from solos.config import Protocol
 from solos.errors import UserError
-from solos.evaluation import score_rows, skip_segment, summarize, to_table, write_row
+from solos.evaluation import score_rows, skip_segment
 from solos.media import MediaError
-from solos.report import scores_table
 from solos.segments import Piece, Segment, Source, read_segments
 from solos.urmp import Piece as UrmpPiece
 from solos.urmp import prepare_audio, read_pieces
@@ -38,64 +35,6 @@ Estimates = Mapping[str, list[NDArray | str]]
 """Of a piece: for each system, each source's samples at 11,025 Hz, or why there are none."""
 _FULL_SCALE = 1 - 2**-15
 _CLIPPED = 10  # samples at full scale from which a file is called clipped
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command line takes; the protocol's choices are those of ``evaluate`` in params."""
-    parser.add_argument("--references", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--estimates", type=Path, required=True, nargs="+", metavar="DIR")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="also write <system>.csv and .json")
-    for name, field in Protocol.model_fields.items():
-        choices = get_args(field.annotation) or None
-        parser.add_argument(
-            f"--{name}",
-            type=str if choices else field.annotation,
-            choices=choices,
-            default=field.default,
-            help=f"default: {field.default}, as the authors'",
-        )
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Print the table (JSON where asked for), and why what was skipped was.
-
-    Raises:
-        UserError: no references, no estimates, or nothing that can be scored.
-    """
-    protocol = Protocol(**{name: getattr(arguments, name) for name in Protocol.model_fields})
-    systems = _systems(arguments.estimates)
-    lines = score_folders(arguments.references, systems, protocol, arguments.quiet)
-    if arguments.out:
-        for row in systems:
-            write_row(row, lines[row], arguments.out, arguments.out)
-    tables = {row: to_table(lines[row]) for row in systems}
-    summaries = {row: summarize(table) for row, table in tables.items()}
-    if arguments.json:
-        print(json.dumps(summaries, indent=2))
-        return 0
-    print(scores_table(summaries), end="")
-    for row, table in tables.items():
-        skipped = table[table["skipped"] != ""].drop_duplicates(["piece", "segment"])
-        for reason, count in sorted(Counter(skipped["skipped"]).items()):
-            print(f"{row}: {count} segment(s) skipped: {reason}")
-    return 0
-
-
-def _systems(folders: Sequence[Path]) -> dict[str, Path]:
-    """Names of the folders of estimates: their own, or with their parent's where these are equal.
-
-    Raises:
-        UserError: one is not there, or named twice.
-    """
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"--estimates: {folder} is no folder")
-    paths = [folder.resolve() for folder in folders]
-    for depth in (1, 2):
-        names = ["-".join(path.parts[-depth:]) for path in paths]
-        if len(set(names)) == len(names):
-            return dict(zip(names, folders, strict=True))
-    raise UserError("--estimates: the same folder is named twice")
 
 
 def score_folders(
@@ -111,13 +50,8 @@ def score_folders(
         UserError: no such pieces, or none of a system's folders is one of them.
     """
     pieces = read_pieces(references)
-    estimates = {row: {p.name: p for p in read_pieces(path)} for row, path in systems.items()}
-    for row, found in estimates.items():
-        if not {piece.name for piece in pieces} & set(found):
-            raise UserError(
-                f"{systems[row]}: none of its folders ({', '.join(sorted(found)[:3])}, …) is named "
-                f"as a piece of {references} ({pieces[0].name}, …)"
-            )
+    names = [piece.name for piece in pieces]
+    estimates = {row: _find_estimates(folder, names) for row, folder in systems.items()}
     one = partial(_score_piece, estimates=estimates, protocol=protocol)
     scored = Parallel(n_jobs=-1, return_as="generator")(delayed(one)(piece) for piece in pieces)
     bar = tqdm(scored, "pieces", len(pieces), disable=quiet or None)
@@ -128,6 +62,18 @@ def score_folders(
         for row in systems:
             lines[row] += piece[row]
     return lines
+
+
+def _find_estimates(folder: Path, names: Sequence[str]) -> dict[str, UrmpPiece]:
+    """By name, the pieces that a system has separated."""
+    try:
+        found = {piece.name: piece for piece in read_pieces(folder)}
+    except UserError:
+        raise UserError(f"{folder} holds no folder of estimates like {names[0]}") from None
+    if not set(names) & set(found):
+        some = ", ".join(sorted(found)[:3])
+        raise UserError(f"{folder}: none of its folders ({some}) is a piece such as {names[0]}")
+    return found
 
 
 def _score_piece(
@@ -226,3 +172,9 @@ def _cut(segment: Segment, waves: Sequence[NDArray | str]) -> Iterator[NDArray |
             yield f"estimate of {source.instrument} ends before the segment does"
         else:
             yield wave[segment.start : end]
+
+
+if __name__ == "__main__":
+    from solos.cli import main  # the layer above: only when this is what runs
+
+    sys.exit(main(["score", *sys.argv[1:]]))

@@ -71,15 +71,14 @@ def read_pieces(root: Path | str) -> list[Piece]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise UserError(f"urmp.path: {root} is not there. {HOW_TO_GET_URMP}")
+        raise UserError(f"{root} is not there. {HOW_TO_GET_URMP}")
     folders = sorted(path for path in root.iterdir() if _is_piece(path))
     if not folders and (root / "Dataset").is_dir():  # as the archive extracts
         return read_pieces(root / "Dataset")
     if not folders:
         found = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
         raise UserError(
-            f"urmp.path: {root} holds no folder like 01_Jupiter_vn_vc (found: {found}). "
-            + HOW_TO_GET_URMP
+            f"{root} holds no folder like 01_Jupiter_vn_vc (found: {found}). " + HOW_TO_GET_URMP
         )
     return [_read_piece(folder) for folder in folders]
 
