@@ -31,7 +31,8 @@ lock:  ## Pin the whole environment anew (needs uv)
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade \
 		-o requirements.lock
 
-$(BIN)/.installed: requirements.lock
+$(BIN)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 from pipeline.common import run_items, run_stage
-from solos.config import Params
-from solos.evaluation import Piece, prepared_pieces, read_segments, score_rows, write_row
+from solos.config import Params, Protocol
+from solos.evaluation import score_rows, write_row
 from solos.oracles import baseline_estimates
+from solos.segments import Piece, prepared_pieces, read_segments
 
 URMP = Path("data/urmp")
 EVALUATION = Path("data/evaluation")
@@ -20,13 +21,13 @@ METRICS = Path("metrics")
 ROWS = {"mixture": ("mixture",), "oracles": ("oracle_binary", "oracle_ratio")}
 
 
-def score_piece(piece: Piece, rows: tuple[str, ...]) -> dict[str, list[dict]]:
+def score_piece(piece: Piece, rows: tuple[str, ...], protocol: Protocol) -> dict[str, list[dict]]:
     """Lines of the given rows for all segments of a piece."""
     torch.set_num_threads(1)  # the pieces run in parallel
     lines: dict[str, list[dict]] = {row: [] for row in rows}
-    for segment in read_segments([piece]):
+    for segment in read_segments([piece], protocol):
         estimates = baseline_estimates(segment.mix, segment.references)
-        scored = score_rows(segment, {row: estimates[row] for row in rows})
+        scored = score_rows(segment, {row: estimates[row] for row in rows}, protocol)
         for row in rows:
             lines[row] += scored[row]
     return lines
@@ -35,8 +36,9 @@ def score_piece(piece: Piece, rows: tuple[str, ...]) -> dict[str, list[dict]]:
 def main(params: Params, which: str) -> None:
     """Write ``data/evaluation/<row>.csv`` and ``metrics/<row>.json`` of each row."""
     rows = ROWS[which]
-    score = partial(score_piece, rows=rows)
-    pieces = run_items(score, prepared_pieces(URMP), params.parallel, which)
+    score = partial(score_piece, rows=rows, protocol=params.evaluate)
+    usable = prepared_pieces(URMP, params.evaluate.repeats)
+    pieces = run_items(score, usable, params.parallel, which)
     for row in rows:
         lines = [line for piece in pieces for line in piece[row]]
         write_row(row, lines, EVALUATION, METRICS)

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
@@ -14,10 +15,12 @@ from torch import distributed, nn
 
 from pipeline.common import WORK, progress
 from solos.checkpoint import save_network
+from solos.device import find_device
 from solos.distributed import ALONE, Processes
+from solos.errors import UserError
 from solos.files import file_hash, fingerprint
 from solos.tasks import Task
-from solos.training import train
+from solos.training import Checkpoint, train
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +33,10 @@ def fit(task: Task, network: nn.Module, epochs: int, start: Path, output: Path, 
     Args:
         start: folder of the start weights; part of what identifies the run.
     """
-    key = fingerprint(_identity(task, epochs, start))
-    checkpoint = WORK / "train" / output.name / key / "last.pth"
-    processes = _join()
+    processes = join(task.recipe.device)
+    identity = run_identity(task, epochs, start, processes)
+    folder = WORK / "train" / output.name / fingerprint(identity)
+    checkpoint = Checkpoint(folder / "last.pth", identity)
     with ExitStack() as stack:
         log_epoch, bar = _silent, _bare
         if processes.first:
@@ -44,17 +48,25 @@ def fit(task: Task, network: nn.Module, epochs: int, start: Path, output: Path, 
         kind = {"SopRecipe": "sop", "MhuRecipe": "mhunet"}[type(task.recipe).__name__]
         save_network(output, network.cpu(), {"network": kind, **best, "recipe": recipe})
         log.info("%s: best epoch %d, validation loss %.5f", output, best["epoch"], best["val_loss"])
-        shutil.rmtree(checkpoint.parent)  # of hundreds of megabytes; what it was for is exported
+        shutil.rmtree(folder)  # of hundreds of megabytes; what it was for is exported
     processes.leave()
 
 
-def _join() -> Processes:
-    """Join the processes that torchrun started with this one; alone without it."""
+def join(device: str) -> Processes:
+    """Join the processes that torchrun started with this one; alone without it.
+
+    Raises:
+        UserError: there are more processes than GPUs for them.
+    """
     if not distributed.is_torchelastic_launched():
         return ALONE
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    gpu = find_device(device).type == "cuda"
+    if gpu:
+        number, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if number >= found:
+            raise UserError(f"launcher: more processes than this machine's {found} GPU(s)")
+        torch.cuda.set_device(number)
+    distributed.init_process_group("nccl" if gpu else "gloo")
     return Processes(distributed.get_rank(), distributed.get_world_size())
 
 
@@ -76,17 +88,26 @@ def _log(live: Live, record: dict) -> None:
     log.info(", ".join(f"{key} {value:.5g}" for key, value in record.items()))
 
 
-def _identity(task: Task, epochs: int, start: Path) -> dict:
+def run_identity(task: Task, epochs: int, start: Path, processes: Processes) -> dict:
     """Everything that the outcome depends on, code included: what differs never resumes."""
     data = [task.train.spectrograms / "recordings.csv"]
     data += sorted(task.train.spectrograms.glob("*.peak.npy"))
     data += sorted(start.glob("*.pth"))
     pictures = sorted(task.train.extracted.glob("*.zip"))
-    code = sorted(Path("solos").rglob("*.py"))
     return {
         "recipe": task.recipe.model_dump(),
         "epochs": epochs,
         "seed": task.seed,
-        "hashes": [(path.name, file_hash(path)) for path in [*data, *code]],
-        "pictures": [(path.name, path.stat().st_size) for path in pictures],
+        "processes": processes.count,
+        "torch": str(torch.__version__),
+        "hashes": [[path.name, file_hash(path)] for path in [*data, *_code()]],
+        "pictures": [[path.name, path.stat().st_size] for path in pictures],
     }
+
+
+def _code() -> list[Path]:
+    """The project's modules that this process has imported."""
+    root = Path(__file__).resolve().parents[1]
+    files = {Path(m.__file__).resolve() for m in sys.modules.values() if getattr(m, "__file__", 0)}
+    packages = (root / "solos", root / "pipeline")
+    return sorted(path for path in files if any(path.is_relative_to(p) for p in packages))

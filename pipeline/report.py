@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pipeline.common import run_stage
 from solos.config import Params
-from solos.evaluation import prepared_pieces, read_segments
 from solos.files import atomic
 from solos.oracles import BASELINES
 from solos.page.choice import Choice
@@ -16,6 +15,7 @@ from solos.page.examples import Example
 from solos.page.gather import Run, choose_segments, find_eyes, gather, make_examples, read_lines
 from solos.page.render import render as render_page
 from solos.report import read_metrics, render, table2
+from solos.segments import prepared_pieces, read_segments
 from solos.separation import load_separator
 
 DATA = Path("data")
@@ -76,6 +76,7 @@ def describe(params: Params) -> Run:
         metrics=read_metrics(METRICS, [*BASELINES, *params.model]),
         networks={row: settings.network for row, settings in params.model.items()},
         sets=list(params.dataset),
+        protocol=params.evaluate,
         profile=params.profile,
         seed=params.seed,
         confidence=params.statistics.confidence,
@@ -87,10 +88,13 @@ def separate(choices: list[Choice], run: Run) -> list[Example]:
     """The chosen segments with each row's estimates."""
     if not choices:
         return []
+    protocol = run.protocol
     names = {choice.piece for choice in choices}
-    pieces = [piece for piece in prepared_pieces(DATA / "urmp") if piece.name in names]
-    separators = {row: load_separator(DATA / "models" / row) for row in run.networks}
-    return make_examples(choices, read_segments(pieces), separators, find_eyes(run))
+    pieces = prepared_pieces(DATA / "urmp", protocol.repeats)
+    segments = read_segments([piece for piece in pieces if piece.name in names], protocol)
+    folders = {row: DATA / "models" / row for row in run.networks}
+    separators = {row: load_separator(path, protocol.masks) for row, path in folders.items()}
+    return make_examples(choices, segments, separators, find_eyes(run))
 
 
 if __name__ == "__main__":

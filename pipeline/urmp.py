@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.common import WORK, reading, run_items, run_stage
-from solos import SAMPLE_RATE, SEGMENT, crops, media, urmp
+from solos import SAMPLE_RATE, SEGMENT, audio, crops, media, urmp
 from solos.config import Extract, Params, Urmp
 from solos.errors import UserError
 from solos.files import atomic, file_hash, fingerprint
@@ -79,7 +79,7 @@ def prepare_one(
         return {"status": "broken", "reason": piece.problem}, None
     files = [piece.mix, piece.video, *(part.path for part in piece.parts)]
     hashes = [file_hash(file) if file else "" for file in files]
-    code = [file_hash(Path(module.__file__)) for module in (urmp, media, crops)]
+    code = [file_hash(Path(module.__file__)) for module in (urmp, audio, media, crops)]
     own = [boxes.get((piece.name, part.index)) for part in piece.parts]
     folder = work / f"{piece.name}.{fingerprint(settings.model_dump(), hashes, code, own)}"
     return once(folder, partial(_try, piece=piece, settings=settings, boxes=boxes)), folder

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import torch
 import yaml
+from pydantic import ValidationError
 from torch import nn
 
 from solos.errors import UserError
 from solos.files import atomic
 from solos.models import MultiHeadUNet, SoundOfPixels
-from solos.recipes import Recipe, SopRecipe
+from solos.recipes import MhuRecipe, Recipe, SopRecipe
 
 DESCRIPTION = "network.yaml"
 
@@ -61,6 +62,24 @@ def save_network(folder: Path, network: nn.Module, description: dict) -> None:
         save_state(folder / name, part.state_dict())
     with atomic(folder / DESCRIPTION) as temporary:
         temporary.write_text(yaml.safe_dump(description, sort_keys=False))
+
+
+def read_description(folder: Path) -> tuple[dict, Recipe]:
+    """What :func:`save_network` noted of an exported network (epoch, val_loss, …) and its recipe.
+
+    Raises:
+        UserError: ``folder`` holds no exported network.
+    """
+    path = folder / DESCRIPTION
+    try:
+        description = yaml.safe_load(path.read_text(encoding="utf-8"))
+        kind = {"sop": SopRecipe, "mhunet": MhuRecipe}[description["network"]]
+        return description, kind.model_validate(description["recipe"])
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: no network was trained here") from None
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} describes no network of this version: {reason}") from None
 
 
 def load_weights(folder: Path, network: nn.Module) -> None:

@@ -189,25 +189,30 @@ class Row(Section):
         return self
 
 
-class Evaluate(Section):
-    """The protocol by which every row is scored; the defaults are the authors'."""
+class Protocol(Section):
+    """How estimates are scored; by default as the authors did."""
+
+    segment: Annotated[int, Field(ge=1024)] = 65535
+    """Samples (at 11,025 Hz) of a segment; the pieces are cut from their starts."""
+    tail: Literal["drop", "keep"] = "drop"
+    """What becomes of the samples that fill no segment: ``keep`` scores them as a shorter one."""
+    silence: Annotated[float, Field(ge=0)] = 1e-5
+    """Σ|x| up to which a reference or estimate is silent, and its segment skipped."""
+    repeats: Literal["merge", "each"] = "merge"
+    """Whether the parts of one instrument are summed into one reference, or scored each."""
+    mixture: Literal["file", "sum"] = "file"
+    """What is separated: URMP's own AuMix, or the sum of the parts."""
+    backend: Literal["torch", "mir_eval"] = "torch"
+    """What computes SDR, SIR and SAR: this project, or mir_eval (slow; the same figures)."""
+
+
+class Evaluate(Protocol):
+    """How the rows are separated and scored."""
 
     batch_size: Count
     """Segments separated at a time, which bounds the memory."""
-    segment: Annotated[int, Field(ge=1024)]
-    """Samples (at 11,025 Hz) of a segment; the pieces are cut from their starts."""
-    tail: Literal["drop", "keep"]
-    """What becomes of the samples that fill no segment: ``keep`` scores them as a shorter one."""
-    silence: Annotated[float, Field(ge=0)]
-    """Σ|x| up to which a reference or estimate is silent, and its segment skipped."""
-    repeats: Literal["merge", "each"]
-    """Whether the parts of one instrument are summed into one reference, or scored each."""
-    mixture: Literal["file", "sum"]
-    """What is separated: URMP's own AuMix, or the sum of the parts."""
     masks: Literal["soft", "binary"]
     """Whether Sound of Pixels' masks are applied as probabilities, or decided at 0.5."""
-    backend: Literal["torch", "mir_eval"]
-    """What computes SDR, SIR and SAR: this project, or mir_eval (slow; the same figures)."""
 
 
 class Statistics(Section):

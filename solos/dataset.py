@@ -129,6 +129,11 @@ def evaluation_frames(pictures: Tensor, size: int) -> Tensor:
     return _normalise(transforms.center_crop(pictures, [size, size]))
 
 
+def whole_frames(pictures: Tensor, size: int) -> Tensor:
+    """Resize the shorter side and normalise: (T, 3, H, W) uint8 -> (3, T, H', W')."""
+    return _normalise(transforms.resize(pictures, [size], antialias=True))
+
+
 def training_frames(pictures: Tensor, size: int, rng: np.random.Generator) -> Tensor:
     """Resize, random crop and flip, the same for all T, and normalise, as published."""
     pictures = transforms.resize(pictures, [round(size * _RESIZE)], antialias=True)

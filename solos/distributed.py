@@ -5,13 +5,11 @@ is added for it. A run of n processes takes the same steps as one: batches are s
 batch norm sees the whole batch.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import Sampler
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,13 @@ class Processes:
     def first(self) -> bool:
         """Whether this is the one that logs and writes."""
         return self.rank == 0
+
+    def shares(self, n: int, batch_size: int) -> list[list[int]]:
+        """This process's part of each batch of ``n`` samples: every ``count``-th of a batch."""
+        return [
+            list(range(start + self.rank, min(start + batch_size, n), self.count))
+            for start in range(0, n, batch_size)
+        ]
 
     def sum(self, values: Tensor) -> Tensor:
         """Element-wise sum over all processes, the same on each."""
@@ -49,30 +54,10 @@ class Processes:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.__class__ = GlobalBatchNorm
-        return DistributedDataParallel(network)
+        return DistributedDataParallel(network, broadcast_buffers=False)  # they are equal anyway
 
 
 ALONE = Processes()
-
-
-class Shares(Sampler[list[int]]):
-    """This process's share of each batch of ``n`` samples, in order.
-
-    Every ``count``-th sample of a batch; a last batch smaller than ``count`` is left out.
-    """
-
-    def __init__(self, n: int, batch_size: int, processes: Processes):
-        self.batches = [
-            list(range(start + processes.rank, min(start + batch_size, n), processes.count))
-            for start in range(0, n, batch_size)
-            if min(start + batch_size, n) - start >= processes.count
-        ]
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
 
 
 class _Sum(torch.autograd.Function):
@@ -95,9 +80,10 @@ class GlobalBatchNorm(nn.BatchNorm2d):
     """Batch norm over the batch of all processes (torch's SyncBatchNorm is for GPUs alone)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, F, T) -> the same."""
+        """(B, C, F, T) -> the same; computed in float32."""
         if not self.training:
             return super().forward(x)
+        kind, x = x.dtype, x.float()
         axes = (0, 2, 3)
         count = torch.full_like(x[0, :1, 0, 0], x.numel() / x.shape[1])
         totals = _Sum.apply(torch.cat([x.sum(axes), count]))
@@ -109,4 +95,4 @@ class GlobalBatchNorm(nn.BatchNorm2d):
             self.running_mean.lerp_(mean.flatten(), self.momentum)
             self.running_var.lerp_(var * count / (count - 1), self.momentum)
         scale = self.weight * torch.rsqrt(var + self.eps)
-        return (x - mean) * scale[:, None, None] + self.bias[:, None, None]
+        return ((x - mean) * scale[:, None, None] + self.bias[:, None, None]).to(kind)

@@ -80,6 +80,8 @@ def probe(path: Path) -> Probe:
     """
     try:
         with av.open(str(path)) as container:
+            if container.format.name == "tty":  # what FFmpeg makes of any .txt: a film of letters
+                raise MediaError("unreadable", "a text, not a media file")
             video = [stream for stream in container.streams.video if not _is_cover(stream)]
             size = (video[0].width, video[0].height) if video else (0, 0)
             duration = (container.duration or 0) / av.time_base

@@ -58,6 +58,16 @@ def table2(metrics: Mapping[str, dict]) -> str:
     return _markdown([*header, "segments", "skipped"], lines) + missing
 
 
+def scores_table(metrics: Mapping[str, dict]) -> str:
+    """Measured scores alone, in Markdown: a line for each of the rows that ``metrics`` has."""
+    counts = ("segments", "skipped")
+    lines = [
+        [row, *(_figure(m.get(name)) for name in METRICS), *(str(m[count]) for count in counts)]
+        for row, m in metrics.items()
+    ]
+    return _markdown(["row", *METRICS, *counts], lines)
+
+
 def _cells(row: str, metrics: Mapping[str, dict], measured: Sequence[str]) -> list[str]:
     published = PUBLISHED.get(row, {})
     pairs = [

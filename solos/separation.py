@@ -12,19 +12,17 @@ from typing import Literal
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from solos import HOP_LENGTH, INSTRUMENTS, SAMPLE_RATE, SEGMENT, SEGMENT_FRAMES
-from solos.checkpoint import DESCRIPTION, build_network, load_weights
+from solos.checkpoint import build_network, load_weights, read_description
 from solos.dataset import evaluation_frames, frame_indices, load_pictures
 from solos.device import find_device
-from solos.errors import UserError
 from solos.masks import apply_masks, decibel_input, log_input
 from solos.models import SoundOfPixels
-from solos.recipes import MhuRecipe, Recipe, SopRecipe
+from solos.recipes import Recipe, SopRecipe
 from solos.stft import log_warp, stft
 
 Masks = Literal["soft", "binary"]
@@ -56,13 +54,20 @@ def picture_targets(
     """
     if not isinstance(recipe, SopRecipe):
         return [Target(instrument) for instrument, _ in sources]
-    middle = (start + HOP_LENGTH * SEGMENT_FRAMES // 2) / SAMPLE_RATE
-    indices = frame_indices(middle, recipe.frames, recipe.frame_stride)
     size = recipe.image_size
     return [
-        Target(instrument, [evaluation_frames(load_pictures(p, indices), size) for p in players])
+        Target(
+            instrument,
+            [evaluation_frames(block_pictures(path, start, recipe), size) for path in players],
+        )
         for instrument, players in sources
     ]
+
+
+def block_pictures(archive: Path, start: int, recipe: SopRecipe) -> Tensor:
+    """Pictures around the middle of the block that begins at a sample: (T, 3, H, W) uint8."""
+    middle = (start + HOP_LENGTH * SEGMENT_FRAMES // 2) / SAMPLE_RATE
+    return load_pictures(archive, frame_indices(middle, recipe.frames, recipe.frame_stride))
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,26 @@ class Separator:
             raise ValueError(f"overlap: {overlap}, expected 0 to 0.5 of a segment")
         fade = round(overlap * SEGMENT)
         return _join(self._batches(_cut(blocks, SEGMENT - fade), targets, batch_size), fade)
+
+    @torch.inference_mode()
+    def localize(
+        self, blocks: Iterable[NDArray[np.float32]], frames: Callable[[int], Tensor]
+    ) -> Tensor:
+        """Sound of Pixels' map of where a recording's sound is, summed over its segments.
+
+        Args:
+            blocks: as of :meth:`stream`.
+            frames: gives pictures (3, T, H, W), normalised, of the block that begins at a sample.
+
+        Returns:
+            (H / 16, W / 16), energies; see :meth:`SoundOfPixels.localize`.
+        """
+        device = next(self.network.parameters()).device
+        total = torch.zeros(1, 1)
+        for start, wave in _cut(blocks, SEGMENT):
+            log_mag = log_input(log_warp(stft(_fill(wave).to(device)).abs()))[None, None]
+            total = total + self.network.localize(frames(start)[None].to(device), log_mag)[0].cpu()
+        return total
 
     def _batches(
         self, segments: Iterator[tuple[int, Tensor]], targets: Targets, batch_size: int
@@ -215,19 +240,17 @@ def sop_masks(
     return (probabilities > 0.5).to(probabilities) if masks == "binary" else probabilities
 
 
-def load_separator(folder: Path, masks: Masks = "soft") -> Separator:
+def load_separator(folder: Path, masks: Masks = "soft", device: str | None = None) -> Separator:
     """Rebuild an exported network from its description, and load its weights.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``; None for the recipe's.
 
     Raises:
         UserError: ``folder`` holds no exported network, or its files don't fit.
     """
-    try:
-        description = yaml.safe_load((folder / DESCRIPTION).read_text())
-    except FileNotFoundError:
-        raise UserError(f"{folder / DESCRIPTION} is missing: no network was trained here") from None
-    kind = {"sop": SopRecipe, "mhunet": MhuRecipe}[description["network"]]
-    recipe = kind.model_validate(description["recipe"])
+    _, recipe = read_description(folder)
     network = build_network(recipe)
     load_weights(folder, network)
-    network.to(find_device(recipe.device), memory_format=torch.channels_last)
+    network.to(find_device(device or recipe.device), memory_format=torch.channels_last)
     return Separator(network.eval(), recipe, masks)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import ResNet18_Weights, resnet18
 
+from solos import INSTRUMENTS
 from solos.checkpoint import load_state
 from solos.dataset import MhuMixes, SopMixes, SpectrogramStore
 from solos.errors import UserError
@@ -56,6 +57,10 @@ class MhuTask:
 
     def __init__(self, recipe: MhuRecipe, seed: int, train: SpectrogramStore, val):
         self.recipe, self.seed, self.train, self.val = recipe, seed, train, val
+        unheard = set(INSTRUMENTS) - {recording.instrument for recording in train.recordings}
+        if unheard:
+            names = ", ".join(sorted(unheard))
+            log.warning("no recordings to train on of %s: masks of these stay meaningless", names)
 
     def train_mixes(self, epoch: int, max_src: int) -> MhuMixes:
         return MhuMixes(self.train, self.recipe, self.seed, epoch, max_src)

@@ -1,6 +1,11 @@
-"""One training loop for both networks: resumable at every epoch, repeatable, exporting the best."""
+"""One training loop for both networks: resumable at any step, repeatable, exporting the best.
+
+What is random is drawn anew for each step from (seed, epoch, step), as mixes are from (seed, epoch,
+index): a checkpoint needs no generator's state, only how far the training has come.
+"""
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from solos.checkpoint import load_state, save_state
 from solos.device import find_device
-from solos.distributed import ALONE, Processes, Shares
+from solos.distributed import ALONE, Processes
 from solos.errors import UserError
 from solos.recipes import Curriculum, MhuRecipe, Recipe, StepSchedule
 from solos.tasks import Task
@@ -55,6 +60,8 @@ class Run:
     history: list[dict] = field(default_factory=list)
     best: dict = field(default_factory=dict)
     """Epoch, loss and weights of the lowest validation loss."""
+    losses: list[float] = field(default_factory=list)
+    """Of the steps taken in the epoch that the history lacks."""
 
     def state(self) -> dict:
         return {
@@ -64,6 +71,7 @@ class Run:
             "curriculum": vars(self.curriculum),
             "history": self.history,
             "best": self.best,
+            "losses": self.losses,
         }
 
     def restore(self, state: dict) -> None:
@@ -72,6 +80,40 @@ class Run:
         self.schedule.load_state_dict(state["schedule"])
         self.curriculum = CurriculumState(**state["curriculum"])
         self.history, self.best = state["history"], state["best"]
+        self.losses = state["losses"]
+
+
+@dataclass
+class Checkpoint:
+    """The file that an unfinished training goes on from."""
+
+    path: Path
+    identity: dict = field(default_factory=dict)
+    """Configuration, code and data of the training, as plain values: kept in the file."""
+    every: float = 600.0
+    """Seconds of an epoch after which it is written anew; it also is after each epoch."""
+    _written: float = field(default_factory=time.monotonic)
+
+    def restore(self, run: Run) -> None:
+        """Put ``run`` where the file's was, if there is one.
+
+        Raises:
+            UserError: the file is of another training, or damaged.
+        """
+        if not self.path.exists():
+            return
+        state = load_state(self.path)
+        if state["identity"] != self.identity:
+            raise UserError(f"{self.path} is of another training: remove it and run again")
+        run.restore(state)
+
+    def write(self, run: Run) -> None:
+        save_state(self.path, run.state() | {"identity": self.identity})
+        self._written = time.monotonic()
+
+    def write_if_due(self, run: Run) -> None:
+        if time.monotonic() - self._written >= self.every:
+            self.write(run)
 
 
 @dataclass(frozen=True)
@@ -80,21 +122,24 @@ class Worker:
 
     task: Task
     network: nn.Module
-    """As it computes: compiled, and joined with the other processes' copies."""
+    """As it computes, compiled if the recipe says so."""
+    joined: nn.Module
+    """The same, whose gradients and batch statistics are those of all processes."""
     device: torch.device
     processes: Processes
 
-    def loss(self, batch: dict[str, Tensor]) -> Tensor:
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Mean loss of this process's share of a batch."""
         on_device = {key: value.to(self.device) for key, value in batch.items()}
         mixed = self.task.recipe.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
-            return self.task.loss(self.network, on_device)
+            return self.task.loss(network, on_device)
 
-    def batches(self, mixes: Dataset) -> DataLoader:
-        """Shares of the batches in the order of the mixes, which is already random."""
+    def batches(self, mixes: Dataset, skip: int = 0) -> DataLoader:
+        """Shares of the batches from number ``skip`` on, in the mixes' order (a random one)."""
         recipe = self.task.recipe
-        shares = Shares(len(mixes), recipe.batch_size, self.processes)
+        shares = self.processes.shares(len(mixes), recipe.batch_size)[skip:]
+        shares = [share for share in shares if share]  # validation's last batch may be too small
         return DataLoader(mixes, batch_sampler=shares, num_workers=recipe.workers)
 
 
@@ -102,16 +147,16 @@ def train(
     task: Task,
     network: nn.Module,
     epochs: int,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     log: Log,
     progress: Progress,
     processes: Processes = ALONE,
 ) -> dict:
     """Train ``network`` in place, which ends with the weights of the lowest validation loss.
 
-    Epoch 0 of the history is the network as given. ``checkpoint`` is written after every epoch; if
-    it exists, its epochs are logged again and training goes on after them, with the same outcome as
-    an uninterrupted run.
+    Epoch 0 of the history is the network as given. If the checkpoint's file exists, its epochs are
+    logged again and training goes on after its last step, with the same outcome as an uninterrupted
+    run.
 
     Args:
         processes: those that train together; the first one writes the checkpoint.
@@ -120,24 +165,23 @@ def train(
         ``epoch`` and ``val_loss`` of the exported weights.
 
     Raises:
-        UserError: a loss or gradient is no longer finite.
+        UserError: a loss or gradient is no longer finite, or a batch has too few mixes to share.
     """
     recipe = task.recipe
     device = find_device(recipe.device)
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     network.to(device, memory_format=layout)
     run = _start(task, network)
-    if checkpoint.exists():
-        run.restore(load_state(checkpoint))
+    checkpoint.restore(run)
     processes.wait()  # until all have read what the first one is about to replace
     for record in run.history:
         log(record)
     computing = torch.compile(network) if recipe.compile else network
-    worker = Worker(task, processes.parallel(computing), device, processes)
+    worker = Worker(task, computing, processes.parallel(computing), device, processes)
     for epoch in range(len(run.history), epochs + 1):
-        run.history.append(_epoch(worker, run, epoch, progress))
+        run.history.append(_epoch(worker, run, epoch, checkpoint, progress))
         if processes.first:
-            save_state(checkpoint, run.state())
+            checkpoint.write(run)
         log(run.history[-1])
     network.load_state_dict(run.best["weights"])
     return {key: run.best[key] for key in ("epoch", "val_loss")}
@@ -166,16 +210,22 @@ def make_schedule(recipe: Recipe, optimizer: Optimizer) -> LRScheduler:
     return ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=schedule.patience)
 
 
-def _epoch(worker: Worker, run: Run, epoch: int, progress: Progress) -> dict:
+def _epoch(
+    worker: Worker, run: Run, epoch: int, checkpoint: Checkpoint, progress: Progress
+) -> dict:
     """One epoch of training and validation (epoch 0: validation only); its record."""
     task = worker.task
     record = {"epoch": epoch, "lr": run.optimizer.param_groups[0]["lr"]}
     record["max_src"] = run.curriculum.max_src
     if epoch > 0:
-        torch.manual_seed(_epoch_seed(task.seed, epoch))  # of dropout
         mixes = task.train_mixes(epoch, run.curriculum.max_src)
-        batches = progress(worker.batches(mixes), f"epoch {epoch}")
-        record["train_loss"] = _train(worker, run.optimizer, batches, len(mixes), epoch)
+        _check_shares(worker, len(mixes))
+        batches = progress(worker.batches(mixes, skip=len(run.losses)), f"epoch {epoch}")
+        for batch in batches:
+            run.losses.append(_step(worker, run, batch, epoch, len(mixes)))
+            if worker.processes.first:
+                checkpoint.write_if_due(run)
+        record["train_loss"] = float(np.mean(run.losses))
     mixes = task.val_mixes()
     record["val_loss"] = validate(
         worker, progress(worker.batches(mixes), f"epoch {epoch}, validation")
@@ -184,32 +234,41 @@ def _epoch(worker: Worker, run: Run, epoch: int, progress: Progress) -> dict:
     return record
 
 
-def _epoch_seed(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+def _check_shares(worker: Worker, n_mixes: int) -> None:
+    size, count = worker.task.recipe.batch_size, worker.processes.count
+    smallest = n_mixes % size or size
+    if smallest < count:
+        raise UserError(
+            f"{count} processes can't share a batch of {smallest}, the smallest of {n_mixes} mixes "
+            f"in batches of {size}: start fewer processes, or choose another batch_size"
+        )
 
 
-def _train(
-    worker: Worker, optimizer: Optimizer, batches: Iterable, n_mixes: int, epoch: int
-) -> float:
-    """One pass over the batches; mean loss of a step.
+def _step(worker: Worker, run: Run, batch: dict[str, Tensor], epoch: int, n_mixes: int) -> float:
+    """One step of the optimizer; mean loss of the batch, over all processes.
 
     Processes' gradients are averaged, so a share counts by its part of the whole batch.
     """
-    worker.network.train()
-    size, count = worker.task.recipe.batch_size, worker.processes.count
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    losses = []
-    for step, batch in enumerate(batches):
-        first, last = step * size, min((step + 1) * size, n_mixes)
-        where = f"epoch {epoch}, step {step}, mixes {first} to {last - 1}"
-        loss = worker.loss(batch) * (len(batch["mix_mag"]) * count / (last - first))
-        optimizer.zero_grad()
-        loss.backward()
-        losses.append(_finite(worker.processes.sum(loss.detach()).item() / count, f"loss, {where}"))
-        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        _finite(norm.item(), f"gradient's norm, {where}")
-        optimizer.step()
-    return float(np.mean(losses))
+    step, size, processes = len(run.losses), worker.task.recipe.batch_size, worker.processes
+    first, last = step * size, min((step + 1) * size, n_mixes)
+    where = f"epoch {epoch}, step {step}, mixes {first} to {last - 1}"
+    torch.manual_seed(_step_seed(worker.task.seed, epoch, step, processes.rank))  # of dropout
+    worker.joined.train()
+    loss = worker.loss(worker.joined, batch)
+    loss = loss * (len(batch["mix_mag"]) * processes.count / (last - first))
+    run.optimizer.zero_grad()
+    loss.backward()
+    total = processes.sum(loss.detach()).item() / processes.count
+    _finite(total, f"loss, {where}")
+    parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    _finite(norm.item(), f"gradient's norm, {where}")
+    run.optimizer.step()
+    return total
+
+
+def _step_seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 @torch.inference_mode()
@@ -219,7 +278,7 @@ def validate(worker: Worker, batches: Iterable) -> float:
     totals = torch.zeros(2, dtype=torch.float64)  # sum of losses, mixes
     for batch in batches:
         size = len(batch["mix_mag"])
-        totals += torch.tensor([worker.loss(batch).item() * size, size])
+        totals += torch.tensor([worker.loss(worker.network, batch).item() * size, size])
     total, count = worker.processes.sum(totals.to(worker.device)).tolist()
     return _finite(total / count, "validation loss")
 
@@ -232,7 +291,7 @@ def _finite(value: float, what: str) -> float:
 
 def _after(task: Task, run: Run, record: dict) -> None:
     """Keep the best weights; move the schedule and the curriculum on."""
-    val_loss = record["val_loss"]
+    val_loss, run.losses = record["val_loss"], []
     if not run.best or val_loss < run.best["val_loss"]:
         weights = {name: t.detach().cpu().clone() for name, t in run.network.state_dict().items()}
         run.best = {"epoch": record["epoch"], "val_loss": val_loss, "weights": weights}

@@ -11,16 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import torch
-from scipy.io import wavfile
-from torchaudio.functional import resample
 
 from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
+from solos.audio import read_audio, write_audio
 from solos.config import HOW_TO_GET_URMP, Extract
 from solos.crops import Box, equal_boxes
 from solos.errors import UserError
-from solos.files import atomic
 from solos.media import SILENCE, MediaError, extract_crops, probe
 
 CODES = {
@@ -75,15 +71,14 @@ def read_pieces(root: Path | str) -> list[Piece]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise UserError(f"urmp.path: {root} is not there. {HOW_TO_GET_URMP}")
+        raise UserError(f"{root} is not there. {HOW_TO_GET_URMP}")
     folders = sorted(path for path in root.iterdir() if _is_piece(path))
     if not folders and (root / "Dataset").is_dir():  # as the archive extracts
         return read_pieces(root / "Dataset")
     if not folders:
         found = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
         raise UserError(
-            f"urmp.path: {root} holds no folder like 01_Jupiter_vn_vc (found: {found}). "
-            + HOW_TO_GET_URMP
+            f"{root} holds no folder like 01_Jupiter_vn_vc (found: {found}). " + HOW_TO_GET_URMP
         )
     return [_read_piece(folder) for folder in folders]
 
@@ -156,30 +151,6 @@ def _remarks(
     if excess > MIX_TOLERANCE:
         notes.append(f"the mixture differs from the sum of the parts by up to {excess:.2g}")
     return notes
-
-
-def read_audio(path: Path) -> np.ndarray:
-    """Any WAV as mono float32 (n,) at 11025 Hz, in [-1, 1] up to the filter's overshoot.
-
-    Raises:
-        MediaError: it can't be read.
-    """
-    try:
-        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise MediaError("unreadable", f"{path.name}: {error.error_string}") from None
-    mono = torch.from_numpy(wave.mean(axis=1))
-    if rate == SAMPLE_RATE:
-        return mono.numpy()
-    # A long Kaiser window (librosa's "kaiser_best"): flat to 0.2 dB up to 5.2 kHz of 5.5.
-    kaiser = {"resampling_method": "sinc_interp_kaiser", "beta": 14.769656459379492}
-    return resample(mono, rate, SAMPLE_RATE, 64, 0.9475937167399596, **kaiser).numpy()
-
-
-def write_audio(path: Path, wave: np.ndarray) -> None:
-    """A float32 WAV (SciPy's: libsndfile would note the time of writing in it)."""
-    with atomic(path) as temporary:
-        wavfile.write(temporary, SAMPLE_RATE, wave.astype(np.float32))
 
 
 def prepare_frames(

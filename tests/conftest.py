@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from prepared import write_test_set
 from small_run import small_run
 
 from solos import config
-from solos.evaluation import prepared_pieces, read_segments
 from solos.media import pack_frames
 from solos.page.gather import Run, choose_segments, find_eyes, gather, make_examples, read_lines
-from solos.page.render import render
+from solos.page.render import Content, render
 from solos.recipes import MhuRecipe, SopRecipe
+from solos.segments import prepared_pieces, read_segments
 from solos.separation import load_separator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +90,14 @@ def _write_table(folder: Path, rows: list[tuple[str, str, str]]) -> None:
     table.to_csv(folder / "recordings.csv", index=False)
 
 
+@pytest.fixture(scope="session")
+def urmp(tmp_path_factory) -> Path:
+    """A small prepared test set."""
+    folder = tmp_path_factory.mktemp("urmp")
+    write_test_set(folder)
+    return folder
+
+
 torch.set_num_threads(1)  # the networks of the tests are too small to share
 
 
@@ -98,17 +107,23 @@ def _seeded():
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory, sop_recipe, mhu_recipe) -> Run:
+def run(tmp_path_factory, params, sop_recipe, mhu_recipe) -> Run:
     """A small run with every file that the report reads."""
-    return small_run(tmp_path_factory.mktemp("run"), {"sop": sop_recipe, "mhunet": mhu_recipe})
+    recipes = {"sop": sop_recipe, "mhunet": mhu_recipe}
+    return small_run(tmp_path_factory.mktemp("run"), recipes, params.evaluate)
 
 
 @pytest.fixture(scope="session")
-def page(run) -> str:
-    """The report's page of the small run."""
+def content(run) -> Content:
+    """What the report's page shows of the small run."""
     lines = read_lines(run)
     choices = choose_segments(lines, run)
     separators = {row: load_separator(run.data / "models" / row) for row in run.networks}
-    segments = read_segments(prepared_pieces(run.data / "urmp"))
-    examples = make_examples(choices, segments, separators, find_eyes(run))
-    return render(gather(run, lines, examples))
+    segments = read_segments(prepared_pieces(run.data / "urmp"), run.protocol)
+    return gather(run, lines, make_examples(choices, segments, separators, find_eyes(run)))
+
+
+@pytest.fixture(scope="session")
+def page(content) -> str:
+    """The page itself."""
+    return render(content)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from pipeline.fit import _join
+from pipeline.fit import join
 from solos.checkpoint import build_network
 from solos.recipes import MhuRecipe, SopRecipe
 from solos.tasks import make_task
-from solos.training import train
+from solos.training import Checkpoint, train
 
 
 def main(description: Path, output: Path) -> None:
@@ -20,8 +20,8 @@ def main(description: Path, output: Path) -> None:
     task = make_task(recipe, 0, *map(Path, given["folders"]))
     torch.manual_seed(1)
     records: list[dict] = []
-    processes = _join()
-    checkpoint = output.with_suffix(".pth")
+    processes = join(recipe.device)
+    checkpoint = Checkpoint(Path(given["checkpoint"]))
     network = build_network(recipe)
     train(task, network, given["epochs"], checkpoint, records.append, lambda b, _: b, processes)
     if processes.first:

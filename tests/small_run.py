@@ -12,11 +12,13 @@ from PIL import Image
 from solos import SAMPLE_RATE, SEGMENT
 from solos.bootstrap import Bootstrap
 from solos.checkpoint import build_network, save_network
-from solos.evaluation import prepared_pieces, read_segments, score_rows, summarize
+from solos.config import Protocol
+from solos.evaluation import score_rows, summarize, to_table
 from solos.media import pack_frames
 from solos.oracles import baseline_estimates
 from solos.page.gather import Run
 from solos.recipes import Recipe
+from solos.segments import prepared_pieces, read_segments
 from solos.separation import load_separator
 from solos.statistics import all_tables, read_scores, write_table
 from solos.targets import separate_segments
@@ -33,7 +35,7 @@ NETWORKS = {"sop": "sop", "mhunet": "mhunet"}
 SEED = 5
 
 
-def small_run(root: Path, recipes: dict[str, Recipe]) -> Run:
+def small_run(root: Path, recipes: dict[str, Recipe], protocol: Protocol) -> Run:
     """Write everything into ``root`` and describe it."""
     torch.manual_seed(SEED)
     data = root / "data"
@@ -41,7 +43,7 @@ def small_run(root: Path, recipes: dict[str, Recipe]) -> Run:
     for row, kind in NETWORKS.items():
         description = {"network": kind, "recipe": recipes[row].model_dump()}
         save_network(data / "models" / row, build_network(recipes[row]), description)
-    tables = _score(data)
+    tables = _score(data, protocol)
     scores = read_scores(data / "evaluation", list(tables))
     for name, table in all_tables(scores, Bootstrap(50, 0.9, SEED)).items():
         write_table(table, data / "statistics" / f"{name}.csv")
@@ -55,6 +57,7 @@ def small_run(root: Path, recipes: dict[str, Recipe]) -> Run:
         metrics={row: summarize(table) for row, table in tables.items()},
         networks=NETWORKS,
         sets=["solos"],
+        protocol=protocol,
         profile="test",
         seed=SEED,
         confidence=0.9,
@@ -101,16 +104,16 @@ def _write_frames(archive: Path, colour: int) -> None:
     pack_frames(folder, archive)
 
 
-def _score(data: Path) -> dict[str, pd.DataFrame]:
+def _score(data: Path, protocol: Protocol) -> dict[str, pd.DataFrame]:
     separators = {row: load_separator(data / "models" / row) for row in NETWORKS}
     lines: dict[str, list[dict]] = {}
-    for segment in read_segments(prepared_pieces(data / "urmp")):
+    for segment in read_segments(prepared_pieces(data / "urmp"), protocol):
         estimates = baseline_estimates(segment.mix, segment.references)
-        estimates |= {row: separate_segments(s, [segment])[0] for row, s in separators.items()}
-        for row, scored in score_rows(segment, estimates).items():
-            lines.setdefault(row, []).extend({"PES": np.nan} | line for line in scored)
+        estimates |= {row: next(separate_segments(s, [segment])) for row, s in separators.items()}
+        for row, scored in score_rows(segment, estimates, protocol).items():
+            lines.setdefault(row, []).extend(scored)
     (data / "evaluation").mkdir()
-    tables = {row: pd.DataFrame(found) for row, found in lines.items()}
+    tables = {row: to_table(found) for row, found in lines.items()}
     for row, table in tables.items():
         table.to_csv(data / "evaluation" / f"{row}.csv", index=False)
     return tables

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from pipeline.params import compose
-from solos.config import ConfigError, load_params
+from solos.config import ConfigError, Protocol, load_params
 from solos.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -146,3 +146,11 @@ def test_milestones_out_of_order(tmp_path, content):
     content["train"]["sop"]["schedule"]["milestones"] = [80, 40]
     with pytest.raises(ConfigError, match=r"schedule.step: Value error, milestones must ascend"):
         load_params(write(tmp_path, content))
+
+
+@pytest.mark.parametrize("data", ["mini", "solos"])
+def test_the_protocol_is_the_authors(in_root, tmp_path, data):
+    """What conf/ says to be the authors' is what the library takes for it."""
+    compose(tmp_path / "params.yaml", [f"data={data}"])
+    evaluate = load_params(tmp_path / "params.yaml").evaluate
+    assert evaluate.model_dump(exclude={"batch_size", "masks"}) == Protocol().model_dump()

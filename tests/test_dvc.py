@@ -41,7 +41,8 @@ def test_deps_are_the_imports(stage):
 def test_a_stage_has_its_own_section(stage):
     """What differs by row or data set is checked by running; here, the sections' names."""
     others = {"report": {"profile"}, "train": {"train.${item.network}"}}
-    expected = set() if script(stage) == "baselines" else others.get(stage, {stage})
+    others |= {"baselines": {"evaluate"}, "oracles": {"evaluate"}}
+    expected = others.get(stage, {stage})
     params = set(definition(stage).get("params", []))
     assert expected <= {param.removesuffix(".${key}") for param in params} | params
 

@@ -5,14 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
 
-from solos import SAMPLE_RATE, SEGMENT
+from solos import SEGMENT
+from solos.config import Protocol
 from solos.errors import UserError
 from solos.evaluation import (
     COLUMNS,
-    prepared_pieces,
-    read_segments,
     score_rows,
     score_segment,
     skip_segment,
@@ -22,85 +20,21 @@ from solos.evaluation import (
 )
 from solos.metrics import bss_eval, si_sdr
 from solos.oracles import BASELINES, baseline_estimates
+from solos.segments import prepared_pieces, read_segments
 
-PIECES = """\
-piece,n_parts,n_samples,n_segments,video,status,reason
-01_A_vn_fl_vn,3,{samples},2,yes,ok,
-02_B_fl_cl,2,{segment},1,no,ok,
-03_C_tpt_tba,2,,,no,broken,no mixture
-04_D_vn_vn,2,{segment},1,no,ok,
-"""
-PARTS = """\
-piece,part,instrument,wav,frames
-01_A_vn_fl_vn,1,Violin,01_A_vn_fl_vn/1.wav,01_A_vn_fl_vn/1.zip
-01_A_vn_fl_vn,2,Flute,01_A_vn_fl_vn/2.wav,01_A_vn_fl_vn/2.zip
-01_A_vn_fl_vn,3,Violin,01_A_vn_fl_vn/3.wav,01_A_vn_fl_vn/3.zip
-02_B_fl_cl,1,Flute,02_B_fl_cl/1.wav,
-02_B_fl_cl,2,Clarinet,02_B_fl_cl/2.wav,
-04_D_vn_vn,1,Violin,04_D_vn_vn/1.wav,
-04_D_vn_vn,2,Violin,04_D_vn_vn/2.wav,
-"""
-
-
-def write_piece(folder, waves):
-    folder.mkdir()
-    for part, wave in enumerate(waves, start=1):
-        soundfile.write(folder / f"{part}.wav", wave, SAMPLE_RATE, subtype="FLOAT")
-    soundfile.write(folder / "mix.wav", waves.sum(axis=0), SAMPLE_RATE, subtype="FLOAT")
-
-
-@pytest.fixture(scope="module")
-def urmp(tmp_path_factory):
-    """Noise in place of music; the flute of piece 1 rests in its second segment."""
-    folder = tmp_path_factory.mktemp("urmp")
-    rng = np.random.default_rng(3)
-    samples = 2 * SEGMENT + 1000
-    (folder / "pieces.csv").write_text(PIECES.format(samples=samples, segment=SEGMENT))
-    (folder / "parts.csv").write_text(PARTS)
-    waves = rng.uniform(-0.1, 0.1, (3, samples)).astype(np.float32)
-    waves[1, SEGMENT : 2 * SEGMENT] = 0
-    write_piece(folder / "01_A_vn_fl_vn", waves)
-    for piece in ("02_B_fl_cl", "04_D_vn_vn"):
-        write_piece(folder / piece, rng.uniform(-0.1, 0.1, (2, SEGMENT)).astype(np.float32))
-    return folder
+PROTOCOL = Protocol()
 
 
 @pytest.fixture(scope="module")
 def segments(urmp):
-    return list(read_segments(prepared_pieces(urmp)))
-
-
-def test_unusable_pieces_are_logged_and_left_out(urmp, caplog):
-    names = [piece.name for piece in prepared_pieces(urmp)]
-    assert names == ["01_A_vn_fl_vn", "02_B_fl_cl", "04_D_vn_vn"]
-    assert "03_C_tpt_tba is not evaluated: broken (no mixture)" in caplog.text
-
-
-def test_repeated_instruments_are_one_source_with_all_its_players(urmp):
-    violin, flute = prepared_pieces(urmp)[0].sources
-    assert (violin.instrument, violin.parts, violin.label) == ("Violin", (1, 3), "1+3")
-    assert violin.frames == (urmp / "01_A_vn_fl_vn/1.zip", urmp / "01_A_vn_fl_vn/3.zip")
-    assert (flute.instrument, flute.label) == ("Flute", "2")
-    assert prepared_pieces(urmp)[1].sources[0].frames == ()
-
-
-def test_segments_follow_each_other_and_the_tail_is_dropped(urmp, segments):
-    places = [(segment.piece.name[:2], segment.number) for segment in segments]
-    assert places == [("01", 0), ("01", 1), ("02", 0), ("04", 0)]
-    second = segments[1]
-    first_violin, _ = soundfile.read(urmp / "01_A_vn_fl_vn/1.wav", dtype="float32")
-    third_part, _ = soundfile.read(urmp / "01_A_vn_fl_vn/3.wav", dtype="float32")
-    both = (first_violin + third_part)[SEGMENT : 2 * SEGMENT]
-    np.testing.assert_array_equal(second.references[0], both)
-    np.testing.assert_allclose(second.mix, second.references.sum(axis=0), atol=1e-7)
-    assert second.references.shape == (2, SEGMENT)
+    return list(read_segments(prepared_pieces(urmp), PROTOCOL))
 
 
 def test_scores_are_those_of_the_metrics(segments):
     segment = segments[0]
     estimates = segment.references + 0.1 * segment.references[::-1]
     waves = {"references": segment.references, "estimates": estimates}
-    lines = score_segment(segment, estimates)
+    lines = score_segment(segment, estimates, PROTOCOL)
     assert [tuple(line) for line in lines] == [COLUMNS] * 2
     assert [line["part"] for line in lines] == ["1+3", "2"]
     assert [line["n_sources"] for line in lines] == [2, 2]
@@ -112,7 +46,7 @@ def test_scores_are_those_of_the_metrics(segments):
 
 
 def test_silence_skips_the_segment_with_the_reason_at_each_source(segments):
-    lines = score_segment(segments[1], segments[1].references + 0.1)
+    lines = score_segment(segments[1], segments[1].references + 0.1, PROTOCOL)
     assert [line["skipped"] for line in lines] == ["silent reference of Flute"] * 2
     assert np.isnan([line["SDR"] for line in lines]).all()
 
@@ -123,15 +57,59 @@ def test_a_silent_or_broken_estimate_skips_that_row_only(segments):
     silent, broken = good.copy(), good.copy()
     silent[1] = 1e-5 / SEGMENT
     broken[0, 5] = np.nan
-    lines = score_rows(segment, {"silent": silent, "good": good, "broken": broken})
+    lines = score_rows(segment, {"silent": silent, "good": good, "broken": broken}, PROTOCOL)
     assert list(lines) == ["silent", "good", "broken"]
     assert lines["silent"][0]["skipped"] == "silent estimate of Clarinet"
     assert lines["broken"][1]["skipped"] == "estimate of Flute not finite"
-    assert lines["good"] == score_segment(segment, good)
+    alone = score_segment(segment, good, PROTOCOL)
+    pd.testing.assert_frame_equal(pd.DataFrame(lines["good"]), pd.DataFrame(alone))
+    assert np.isnan(lines["broken"][1]["PES"])
+
+
+def test_where_a_reference_is_silent_what_is_left_there_is_known(segments):
+    """The flute rests: half of the mixture is left in its estimate, a tenth of it elsewhere."""
+    segment = segments[1]
+    estimates = np.stack([segment.references[0], 0.5 * segment.mix])
+    violin, flute = score_segment(segment, estimates, PROTOCOL)
+    assert violin["skipped"] == flute["skipped"] == "silent reference of Flute"
+    assert flute["PES"] == pytest.approx(20 * np.log10(0.5), abs=1e-6)
+    assert np.isnan(violin["PES"])  # it never rests
+
+
+def test_the_protocols_silence_and_shortest_segment(urmp, segments):
+    quiet = segments[1].references + 1e-4 * segments[0].references
+    loud = Protocol(silence=0.0)
+    assert score_segment(segments[0], quiet, loud)[0]["skipped"] == ""
+    high = Protocol(silence=1e9)
+    assert "silent reference of Violin" in score_segment(segments[0], quiet, high)[0]["skipped"]
+    tail = list(read_segments(prepared_pieces(urmp)[:1], Protocol(tail="keep")))[-1]
+    lines = score_segment(tail, tail.references, PROTOCOL)
+    assert {line["skipped"] for line in lines} == {"too short: 1000 samples"}
+
+
+def test_estimates_of_another_shape_are_an_error(segments):
+    with pytest.raises(ValueError, match=r"estimates sop: \(2, 100\), not \(2, 65535\)"):
+        score_rows(segments[0], {"sop": segments[0].references[:, :100]}, PROTOCOL)
+
+
+def test_both_backends_give_the_same_lines(segments):
+    segment = segments[0]
+    rng = np.random.default_rng(5)
+    rows = {
+        name: segment.references + leak * segment.mix + 0.01 * rng.standard_normal(SEGMENT)
+        for name, leak in (("a", 0.3), ("b", 0.7))
+    }
+    ours, theirs = (
+        score_rows(segment, rows, Protocol(backend=name)) for name in ("torch", "mir_eval")
+    )
+    for row in rows:
+        pd.testing.assert_frame_equal(
+            pd.DataFrame(ours[row]), pd.DataFrame(theirs[row]), rtol=0, atol=1e-6
+        )
 
 
 def test_a_single_instrument_is_nothing_to_separate(segments):
-    (line,) = score_segment(segments[3], segments[3].references)
+    (line,) = score_segment(segments[3], segments[3].references, PROTOCOL)
     assert line["part"] == "1+2"
     assert line["skipped"] == "one instrument: nothing to separate"
 
@@ -142,7 +120,14 @@ def make_lines(values, skipped=()):
     for number, value in enumerate(values):
         lines.append(
             {"piece": "01_A", "segment": number // 2, "part": "1", "instrument": "Oboe"}
-            | {"n_sources": 2, "SDR": value, "SIR": 2 * value, "SAR": 3.0, "SI-SDR": -value}
+            | {
+                "n_sources": 2,
+                "SDR": value,
+                "SIR": 2 * value,
+                "SAR": 3.0,
+                "SI-SDR": -value,
+                "PES": -40.0,
+            }
             | {"skipped": "silent" if number // 2 in skipped else ""}
         )
     return lines
@@ -173,11 +158,11 @@ def test_row_files_hold_the_lines_and_the_summary(tmp_path):
     lines = make_lines([1, 2, np.nan, np.nan], skipped=[1])
     summary = write_row("sop", lines, tmp_path, tmp_path)
     assert (tmp_path / "sop.csv").read_bytes() == (
-        b"piece,segment,part,instrument,n_sources,SDR,SIR,SAR,SI-SDR,skipped\n"
-        b"01_A,0,1,Oboe,2,1.000000,2.000000,3.000000,-1.000000,\n"
-        b"01_A,0,1,Oboe,2,2.000000,4.000000,3.000000,-2.000000,\n"
-        b"01_A,1,1,Oboe,2,,,3.000000,,silent\n"
-        b"01_A,1,1,Oboe,2,,,3.000000,,silent\n"
+        b"piece,segment,part,instrument,n_sources,SDR,SIR,SAR,SI-SDR,PES,skipped\n"
+        b"01_A,0,1,Oboe,2,1.000000,2.000000,3.000000,-1.000000,-40.000000,\n"
+        b"01_A,0,1,Oboe,2,2.000000,4.000000,3.000000,-2.000000,-40.000000,\n"
+        b"01_A,1,1,Oboe,2,,,3.000000,,-40.000000,silent\n"
+        b"01_A,1,1,Oboe,2,,,3.000000,,-40.000000,silent\n"
     )
     assert json.loads((tmp_path / "sop.json").read_text()) == summary
     assert summary["SDR"] == {"mean": 1.5, "std": 0.5}
@@ -210,15 +195,3 @@ def test_oracles_are_far_above_the_mixture(segments):
     np.testing.assert_allclose(scores["mixture"], 0, atol=0.1)
     assert (scores["oracle_binary"] > 20).all()
     assert (scores["oracle_ratio"] > 20).all()
-
-
-def test_missing_tables_and_truncated_waves_are_named(urmp, tmp_path):
-    with pytest.raises(UserError, match=r"pieces\.csv is missing"):
-        prepared_pieces(tmp_path)
-    (tmp_path / "pieces.csv").write_text(PIECES.format(samples=SEGMENT, segment=SEGMENT))
-    (tmp_path / "parts.csv").write_text(PARTS)
-    write_piece(tmp_path / "01_A_vn_fl_vn", np.ones((3, SEGMENT + 5), dtype=np.float32))
-    segments = read_segments(prepared_pieces(tmp_path))
-    next(segments)
-    with pytest.raises(UserError, match=r"1\.wav ends inside segment 1"):
-        next(segments)

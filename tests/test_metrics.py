@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from mir_eval.separation import bss_eval_sources
 
-from solos import metrics
-from solos.metrics import bss_eval, si_sdr
+from solos import bss
+from solos.metrics import bss_eval, pes, si_sdr
 
 RATE = 11025
 
@@ -111,8 +111,8 @@ def test_two_hundred_cases_equal_mir_eval():
 
 
 def test_filters_of_one_tap_give_si_sdr(monkeypatch, rng):
-    for name, value in (("TAPS", 1), ("_MAX_LAG", 0), ("_BLOCK", metrics._FFT)):
-        monkeypatch.setattr(metrics, name, value)
+    for name, value in (("TAPS", 1), ("_MAX_LAG", 0), ("_BLOCK", bss._FFT)):
+        monkeypatch.setattr(bss, name, value)
     references = noise(3, rng)
     estimates = leaky(references, rng)
     found = bss_eval(references=references, estimates=estimates).sdr
@@ -283,6 +283,9 @@ def test_signals_shorter_than_the_filters_span_everything(n_samples, rng):
         (np.ones((2, 100)), np.ones((3, 100)), r"\(3, 100\)"),
         (np.ones((2, 100)), np.ones((2, 99)), r"\(2, 99\)"),
         (np.ones((2, 100)), np.ones((1, 1, 2, 100)), r"\(1, 1, 2, 100\)"),
+        (np.ones((4, 2, 100)), np.ones((2, 100)), r"\(2, 100\)"),
+        (np.ones((4, 2, 100)), np.ones((3, 2, 100)), r"\(3, 2, 100\)"),
+        (np.ones((1, 4, 2, 100)), np.ones((1, 4, 2, 100)), r"\(1, 4, 2, 100\)"),
         (np.ones((2, 100)), np.full((2, 100), np.nan), "estimates hold 200 NaN"),
         (np.full((2, 100), np.inf), np.ones((2, 100)), "references hold 200 NaN or inf"),
     ],
@@ -313,3 +316,39 @@ def test_si_sdr_of_a_multiple_is_infinite_and_rows_equal_separate_calls(rng):
         separate = si_sdr(references=references, estimates=estimates)
         np.testing.assert_allclose(together[row], separate, atol=1e-12)
     np.testing.assert_allclose(si_sdr(references=references, estimates=1e-6 * rows), together)
+
+
+def test_segments_equal_separate_calls(rng):
+    """Four segments of three sources, two rows each; in the third a reference is silent."""
+    references = np.stack([kind(3, rng) for kind in (noise, correlated, noise, noise)])
+    references[2, 1] = 0
+    rows = np.stack([[leaky(refs, rng), leaky(refs, rng)] for refs in references])
+    rows[3, 0, 2] = 0
+    together, si = scores(references, rows), si_sdr(references=references, estimates=rows)
+    assert together.shape == (3, 4, 2, 3) and si.shape == (4, 2, 3)
+    for k, (refs, ests) in enumerate(zip(references, rows, strict=True)):
+        np.testing.assert_allclose(together[:, k], scores(refs, ests), atol=1e-9)
+        np.testing.assert_allclose(si[k], si_sdr(references=refs, estimates=ests), atol=1e-9)
+    assert np.isnan(together[0]).sum() == 2 + 1
+    first = bss_eval(references=references[:2], estimates=rows[:2, 0])
+    np.testing.assert_allclose(np.array(first), together[:, :2, 0], atol=1e-9)
+
+
+def test_energy_at_silence_by_hand():
+    """Three windows: source 1 sounds in the first, source 2 in all, source 3 never."""
+    sound = np.ones(512)
+    references = np.concatenate(
+        [np.outer([1, 1, 0], sound), np.outer([0, 2, 0], sound), np.outer([0, 1, 0], sound)], axis=1
+    )
+    mix = references.sum(axis=0)  # 2, 2, 1
+    half = 0.5 * np.stack([mix] * 3)
+    # Source 1: (0.25 (4 + 1)) / 5; source 2: never silent; source 3: everywhere
+    expected = [10 * np.log10(0.25), np.nan, 10 * np.log10(0.25)]
+    np.testing.assert_allclose(pes(references=references, estimates=half, mix=mix), expected)
+    rows = np.stack([half, np.stack([mix] * 3), references])
+    found = pes(references=references, estimates=rows, mix=mix)
+    np.testing.assert_allclose(found[1, [0, 2]], 0, atol=1e-8)
+    np.testing.assert_allclose(found[2, [0, 2]], -100)
+    assert np.isnan(found[:, 1]).all()
+    with pytest.raises(ValueError, match=r"mix \(100,\)"):
+        pes(references=references, estimates=half, mix=mix[:100])

@@ -14,7 +14,6 @@ from small_run import EVIL, SEED
 
 from solos import SAMPLE_RATE
 from solos.errors import UserError
-from solos.evaluation import prepared_pieces, read_segments
 from solos.masks import apply_masks
 from solos.page import figures, tables
 from solos.page.choice import choose, improvements
@@ -22,6 +21,7 @@ from solos.page.curves import losses, read_curves
 from solos.page.gather import choose_segments, find_eyes, gather, make_examples, read_lines
 from solos.page.media import blend, mask_uri, sound_uri, spectrogram_uri
 from solos.page.render import frequency_ticks, render
+from solos.segments import prepared_pieces, read_segments
 from solos.separation import load_separator
 from solos.stft import stft
 from solos.targets import NO_VIDEO, predict_masks, separate_segments
@@ -129,10 +129,10 @@ def test_frequency_ticks_follow_the_warp():
 def test_examples_hold_what_the_networks_made(run):
     choice = choose_segments(read_lines(run), run)[0]
     separators = {row: load_separator(run.data / "models" / row) for row in run.networks}
-    segments = list(read_segments(prepared_pieces(run.data / "urmp")))
+    segments = list(read_segments(prepared_pieces(run.data / "urmp"), run.protocol))
     (example,) = make_examples([choice], segments, separators, find_eyes(run))
     (segment,) = [s for s in segments if (s.piece.name, s.number) == (choice.piece, choice.number)]
-    estimates = separate_segments(separators["mhunet"], [segment])[0]
+    estimates = next(separate_segments(separators["mhunet"], [segment]))
     heard = [source.estimates["mhunet"] for source in example.sources]
     decoded = np.stack([soundfile.read(content_of(sound.audio))[0] for sound in heard])
     mixture = soundfile.read(content_of(example.mixture.audio))[0]
@@ -147,17 +147,17 @@ def test_examples_hold_what_the_networks_made(run):
 
 @torch.inference_mode()
 def test_masks_are_those_that_made_the_estimates(run):
-    segment = next(read_segments(prepared_pieces(run.data / "urmp")))
+    segment = next(read_segments(prepared_pieces(run.data / "urmp"), run.protocol))
     for row in run.networks:
         separator = load_separator(run.data / "models" / row)
-        estimates = separate_segments(separator, [segment])[0]
+        estimates = next(separate_segments(separator, [segment]))
         masks = predict_masks(separator, segment)
         made = apply_masks(stft(torch.from_numpy(segment.mix)), masks, segment.mix.size)
         np.testing.assert_allclose(made.numpy(), estimates, atol=1e-5)
 
 
 def test_a_piece_without_video_says_so(run):
-    segment = next(read_segments(prepared_pieces(run.data / "urmp")))
+    segment = next(read_segments(prepared_pieces(run.data / "urmp"), run.protocol))
     blind = [replace(source, frames=()) for source in segment.piece.sources]
     segment = replace(segment, piece=replace(segment.piece, sources=tuple(blind)))
     choice = replace(choose_segments(read_lines(run), run)[0], piece=segment.piece.name, number=0)
@@ -186,18 +186,13 @@ def test_the_page_has_every_row_with_its_figures(page, run):
 def test_the_page_is_the_same_each_time(page, run):
     lines = read_lines(run)
     separators = {row: load_separator(run.data / "models" / row) for row in run.networks}
-    segments = read_segments(prepared_pieces(run.data / "urmp"))
+    segments = read_segments(prepared_pieces(run.data / "urmp"), run.protocol)
     choices = choose_segments(lines, run)
     examples = make_examples(choices, segments, separators, find_eyes(run))
     assert render(gather(run, lines, examples)) == page
 
 
-def test_a_page_that_grows_too_large_leaves_out_examples_and_says_so(page, run):
-    lines = read_lines(run)
-    separators = {row: load_separator(run.data / "models" / row) for row in run.networks}
-    segments = read_segments(prepared_pieces(run.data / "urmp"))
-    choices = choose_segments(lines, run)
-    content = gather(run, lines, make_examples(choices, segments, separators, find_eyes(run)))
+def test_a_page_that_grows_too_large_leaves_out_examples_and_says_so(page, content):
     limit = len(page.encode())
     assert render(content, limit + 1) == page
     fewer = render(content, limit)

@@ -1,32 +1,38 @@
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
+from closure import ROOT
 
-from pipeline.fit import _identity
+from pipeline.fit import run_identity
 from solos.checkpoint import build_network
+from solos.distributed import ALONE, Processes
 from solos.errors import UserError
 from solos.files import fingerprint
 from solos.recipes import Curriculum, PlateauSchedule, StepSchedule
 from solos.tasks import MhuTask, SopTask, make_task
-from solos.training import CurriculumState, make_optimizer, make_schedule, train
+from solos.training import Checkpoint, CurriculumState, make_optimizer, make_schedule, train
 
 EPOCHS = 3
 
 
-def run(task, checkpoint, stop_after=None, epochs=EPOCHS, seen=None):
-    """Train from the same start; ``stop_after`` an epoch, the process "dies" in the next."""
+def run(task, path, stop_after=None, epochs=EPOCHS, seen=None, every=math.inf, identity=None):
+    """Train from the same start; after ``stop_after`` (epoch, steps) the process "dies"."""
     torch.manual_seed(1)
     network = build_network(task.recipe)
     records = []
 
     def progress(batches, description):
-        if stop_after is not None and description == f"epoch {stop_after + 1}":
-            raise KeyboardInterrupt
-        if seen is not None:
-            seen.append(description)
-        return batches
+        for step, batch in enumerate(batches):
+            if stop_after == (description, step):
+                raise KeyboardInterrupt
+            if seen is not None:
+                seen.append(description)
+            yield batch
 
+    checkpoint = Checkpoint(path, identity or {}, every)
     best = train(task, network, epochs, checkpoint, records.append, progress)
     return best, records, network.state_dict()
 
@@ -42,6 +48,11 @@ def test_each_recipe_has_its_task(training_set, sop_recipe, mhu_recipe):
     assert isinstance(make_task(mhu_recipe, 0, *training_set), MhuTask)
 
 
+def test_instruments_without_recordings_are_named(training_set, mhu_recipe, caplog):
+    make_task(mhu_recipe, 0, *training_set)
+    assert "no recordings to train on of Bassoon, Clarinet, DoubleBass" in caplog.text
+
+
 def test_training_exports_the_best_epoch(task, tmp_path):
     best, records, _ = run(task, tmp_path / "last.pth")
     losses = [record["val_loss"] for record in records]
@@ -50,30 +61,65 @@ def test_training_exports_the_best_epoch(task, tmp_path):
     assert "train_loss" not in records[0]
 
 
-def test_resumed_equals_uninterrupted(task, tmp_path):
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_resumed_equals_uninterrupted(task, step, tmp_path):
+    """Stopped within the second epoch, after 0, 1 or 2 of its 3 steps."""
+    if isinstance(task, MhuTask):
+        task.recipe = task.recipe.model_copy(update={"dropout": 0.3})
     whole = run(task, tmp_path / "whole.pth")
     with pytest.raises(KeyboardInterrupt):
-        run(task, tmp_path / "cut.pth", stop_after=1)
+        run(task, tmp_path / "cut.pth", stop_after=("epoch 2", step), every=0.0)
     computed = []
     best, records, weights = run(task, tmp_path / "cut.pth", seen=computed)
-    assert computed[0] == "epoch 2"  # what was done is not done again
+    assert computed.count("epoch 2") == 3 - step  # what was done is not done again
+    assert "epoch 1" not in computed
     assert (best, records) == whole[:2]
     assert all(torch.equal(weights[name], whole[2][name]) for name in weights)
 
 
-def test_what_decides_the_outcome_is_in_the_runs_key(task, training_set, tmp_path):
-    """A changed recipe, seed, number of epochs or start never resumes an old run."""
+def test_a_checkpoint_within_an_epoch_is_written_when_due(task, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(task, tmp_path / "cut.pth", stop_after=("epoch 1", 2), every=1e6)
+    computed = []
+    run(task, tmp_path / "cut.pth", seen=computed)
+    assert computed.count("epoch 1") == 3
 
-    def key(task, epochs=3) -> str:
-        return fingerprint(_identity(task, epochs, tmp_path))
+
+def test_another_trainings_checkpoint_is_refused(task, tmp_path):
+    run(task, tmp_path / "last.pth", epochs=1, identity={"seed": 0, "recipe": {"lr": 0.1}})
+    run(task, tmp_path / "last.pth", epochs=1, identity={"seed": 0, "recipe": {"lr": 0.1}})
+    with pytest.raises(UserError, match=r"last\.pth is of another training"):
+        run(task, tmp_path / "last.pth", epochs=1, identity={"seed": 1, "recipe": {"lr": 0.1}})
+
+
+def test_what_decides_the_outcome_is_in_the_runs_key(task, training_set, tmp_path, monkeypatch):
+    """A changed recipe, seed, number of epochs or processes, start or torch: another run."""
+
+    def key(task, epochs=3, processes=ALONE) -> str:
+        return fingerprint(run_identity(task, epochs, tmp_path, processes))
 
     seeded = make_task(task.recipe, 1, *training_set)
     slower = make_task(task.recipe.model_copy(update={"lr": 1e-9}), 0, *training_set)
     keys = [key(task), key(seeded), key(slower), key(task, epochs=4)]
+    keys.append(key(task, processes=Processes(0, 2)))
     (tmp_path / "start.pth").write_bytes(b"weights")
     keys.append(key(task))
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "__version__", "0.1")
+        keys.append(key(task))
     assert len(set(keys)) == len(keys)
-    assert key(make_task(task.recipe, 0, *training_set)) == keys[-1]
+    assert key(make_task(task.recipe, 0, *training_set)) == keys[-2]
+
+
+def test_the_runs_key_knows_the_code_that_trains(task, tmp_path):
+    """And no other: an edited report does not throw a week of training away."""
+    code = (
+        "import sys, torch; from pathlib import Path; import pipeline.train; "
+        "from pipeline.fit import _code; print(*(p.name for p in _code()))"
+    )
+    output = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
+    assert {"fit.py", "train.py", "training.py", "dataset.py", "sop.py"} <= set(output)
+    assert not {"report.py", "evaluation.py", "youtube.py"} & set(output)
 
 
 def test_no_epochs_exports_the_start(task, tmp_path):
@@ -124,21 +170,37 @@ def test_four_mixes_can_be_learnt(kind, steps, training_set, sop_recipe, mhu_rec
     assert max(losses[-5:]) < 0.2 * losses[0]
 
 
-@pytest.mark.parametrize("name", ["compile", "channels_last", "precision"])
-def test_ways_of_computing_are_parameters(name, task, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["channels_last", "precision"])
+def test_ways_of_computing_are_parameters(name, task, tmp_path):
     """Each reaches the network; none changes what is learnt by more than its rounding."""
-    compiled = []
-    monkeypatch.setattr(torch, "compile", lambda network: compiled.append(network) or network)
-    change = {"compile": True, "channels_last": False, "precision": "bfloat16"}[name]
+    change = {"channels_last": False, "precision": "bfloat16"}[name]
     reference = run(task, tmp_path / "a.pth", epochs=1)[1]
     task.recipe = task.recipe.model_copy(update={name: change})
     found = run(task, tmp_path / "b.pth", epochs=1)[1]
-    assert len(compiled) == (name == "compile")
-    tolerance = {"compile": 0, "channels_last": 1e-3, "precision": 0.05}[name]
+    tolerance = {"channels_last": 1e-3, "precision": 0.05}[name]
     for record, expected in zip(found, reference, strict=True):
         assert record["val_loss"] == pytest.approx(expected["val_loss"], rel=tolerance)
         if name == "precision":
             assert record["val_loss"] != expected["val_loss"]
+
+
+def test_a_compiled_network_learns_the_same(task, tmp_path, monkeypatch):
+    """By torch's own tracing and differentiation; code generation needs a compiler, so not here."""
+    compiled = []
+    compile_ = torch.compile
+
+    def traced(network):
+        compiled.append(network)
+        return compile_(network, backend="aot_eager")
+
+    reference = run(task, tmp_path / "a.pth", epochs=1)[1]
+    monkeypatch.setattr(torch, "compile", traced)
+    task.recipe = task.recipe.model_copy(update={"compile": True})
+    _, found, weights = run(task, tmp_path / "b.pth", epochs=1)
+    assert len(compiled) == 1
+    assert all("_orig_mod" not in name for name in weights)
+    for record, expected in zip(found, reference, strict=True):
+        assert record["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-4)
 
 
 def test_curriculum_rises_after_stagnant_epochs_and_stops():

@@ -7,6 +7,7 @@ from test_media import ffmpeg
 
 from pipeline import urmp as stage
 from solos import INSTRUMENTS, media, urmp
+from solos.audio import read_audio
 from solos.config import Extract, Parallel, Urmp
 from solos.errors import UserError
 from solos.files import file_hash
@@ -98,7 +99,7 @@ def test_audio_is_resampled_alike_from_16_and_24_bits(subtype, tmp_path):
 def test_what_is_above_half_the_rate_is_gone_and_what_is_below_stays(tmp_path):
     for hertz, gain in ((1000, 1.0), (5000, 1.0), (6000, 0.0), (9000, 0.0)):
         soundfile.write(tmp_path / "a.wav", tone(hertz), RATE, subtype="PCM_24")
-        level = np.abs(urmp.read_audio(tmp_path / "a.wav")[2000:-2000]).max() / 0.2
+        level = np.abs(read_audio(tmp_path / "a.wav")[2000:-2000]).max() / 0.2
         assert level == pytest.approx(gain, abs=0.01)
 
 

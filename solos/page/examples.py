@@ -8,14 +8,14 @@ import torch
 from numpy.typing import NDArray
 
 from solos import SAMPLE_RATE
-from solos.evaluation import Segment
 from solos.oracles import baseline_estimates, oracle_masks
 from solos.page.choice import Choice
 from solos.page.media import mask_uri, sound_uri, spectrogram_uri
 from solos.page.players import Player, see_players
+from solos.segments import Segment
 from solos.separation import Separator
 from solos.stft import log_warp, stft
-from solos.targets import NO_VIDEO, predict_masks, separable, separate_segments, start_of
+from solos.targets import NO_VIDEO, predict_masks, separable, separate_segments
 
 _PEAK = 0.9  # of the loudest sound of a segment; all others keep their level to it
 
@@ -85,7 +85,7 @@ def make_example(
     ]
     return Example(
         choice=choice,
-        start=start_of(segment) / SAMPLE_RATE,
+        start=segment.start / SAMPLE_RATE,
         seconds=segment.mix.size / SAMPLE_RATE,
         mixture=_sound(segment.mix, gain, top),
         sources=tuple(views),
@@ -96,8 +96,8 @@ def make_example(
 def _estimates(
     segment: Segment, separators: Mapping[str, Separator]
 ) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
-    """Estimates (n_src, n_samples) and masks (n_src, 256, 256) of each row, the oracles last."""
-    estimates = {row: separate_segments(net, [segment])[0] for row, net in separators.items()}
+    """Estimates (n_src, n_samples) and masks (n_src, 256, T) of each row, the oracles last."""
+    estimates = {row: next(separate_segments(net, [segment])) for row, net in separators.items()}
     masks = {row: predict_masks(net, segment).numpy() for row, net in separators.items()}
     ideal = oracle_masks(segment.references)
     baselines = baseline_estimates(segment.mix, segment.references)

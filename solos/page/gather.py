@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from solos.evaluation import Segment
+from solos.config import Protocol
 from solos.page import curves, figures, tables
 from solos.page.choice import Choice, choose, improvements
 from solos.page.examples import Example, make_example
@@ -14,6 +14,7 @@ from solos.page.figures import name_of
 from solos.page.render import Content
 from solos.page.tables import Table
 from solos.report import COVERAGE, PIECES, ROWS, coverage, pieces
+from solos.segments import Segment
 from solos.separation import Separator
 
 MUSIC = "pretrained"
@@ -36,6 +37,7 @@ class Run:
     """``sop`` or ``mhunet`` of each trained row."""
     sets: Sequence[str]
     """Names of the training sets."""
+    protocol: Protocol
     profile: str
     seed: int
     confidence: float

@@ -1,19 +1,18 @@
 """The musicians of a segment: their pictures, and what a network hears where in them."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from solos import FRAME_RATE, SAMPLE_RATE
-from solos.dataset import load_pictures
-from solos.evaluation import Segment
-from solos.masks import log_input
+from solos.dataset import evaluation_frames, load_pictures
 from solos.page.media import blend, frame_uri
-from solos.separation import Separator
-from solos.targets import picture_number, seen_magnitudes, start_of, targets_of
+from solos.segments import Segment
+from solos.separation import Separator, block_pictures
 
 SIDE = 200
 """Pixels of a musician's picture."""
@@ -37,41 +36,32 @@ def see_players(segment: Segment, eyes: Separator | None) -> list[tuple[Player, 
     Args:
         eyes: a Sound of Pixels whose localisation maps are wanted; None for none.
     """
-    if eyes is None:
-        index = round((start_of(segment) + segment.mix.size / 2) / SAMPLE_RATE * FRAME_RATE)
-    else:
-        index = picture_number(segment, eyes.recipe)
-    sources = segment.piece.sources
-    maps = _localise(segment, eyes) if eyes else [[None] * len(s.frames) for s in sources]
     return [
         tuple(
-            _player(part, _square(path, index), places)
-            for part, path, places in zip(source.parts, source.frames, seen, strict=False)
-        )  # parts without frames: a piece without video
-        for source, seen in zip(sources, maps, strict=True)
+            _player(part, path, segment, eyes)
+            for part, path in zip(source.parts, source.frames, strict=bool(source.frames))
+        )
+        for source in segment.piece.sources
     ]
 
 
-def _player(part: int, frame: NDArray, places: NDArray | None) -> Player:
-    if places is None:
-        return Player(part, frame_uri(frame))
-    contrast = 10 * np.log10(places.max() / max(float(places.min()), 1e-20))
-    return Player(part, frame_uri(frame), frame_uri(blend(frame, places)), float(contrast))
+def _player(part: int, path: Path, segment: Segment, eyes: Separator | None) -> Player:
+    if eyes is None:
+        middle = (segment.start + segment.mix.size / 2) / SAMPLE_RATE
+        return Player(part, frame_uri(_square(load_pictures(path, [round(middle * FRAME_RATE)]))))
+    pictures = block_pictures(path, segment.start, eyes.recipe)
+    frame = _square(pictures[len(pictures) // 2 :][:1])
+    places = eyes.localize([segment.mix], lambda start: _seen(path, segment.start + start, eyes))
+    contrast = 10 * math.log10(places.max() / max(float(places.min()), 1e-20))
+    return Player(part, frame_uri(frame), frame_uri(blend(frame, places.numpy())), contrast)
 
 
-def _square(path: Path, index: int) -> NDArray:
-    """The centre of a picture, as networks see it but larger: uint8 (SIDE, SIDE, 3)."""
-    picture = transforms.resize(load_pictures(path, [index]), [SIDE], antialias=True)
+def _seen(path: Path, start: int, eyes: Separator) -> Tensor:
+    """What the network sees of a player in the block that begins at a sample of the piece."""
+    return evaluation_frames(block_pictures(path, start, eyes.recipe), eyes.recipe.image_size)
+
+
+def _square(pictures: Tensor) -> NDArray:
+    """The centre of a picture (1, 3, H, W), as networks see it but larger: (SIDE, SIDE, 3)."""
+    picture = transforms.resize(pictures, [SIDE], antialias=True)
     return transforms.center_crop(picture, [SIDE, SIDE])[0].permute(1, 2, 0).numpy()
-
-
-def _localise(segment: Segment, eyes: Separator) -> list[list[NDArray]]:
-    """A map (h, w) for each player of each source."""
-    log_mag = log_input(seen_magnitudes(eyes, segment))
-    return [
-        [
-            eyes.network.localize(pictures[None].to(log_mag.device), log_mag)[0].cpu().numpy()
-            for pictures in target.players
-        ]
-        for target in targets_of(segment, eyes.recipe)
-    ]

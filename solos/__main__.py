@@ -1,0 +1,8 @@
+"""``python -m solos``."""
+
+import sys
+
+from solos.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""What ``solos separate`` writes: sounds, films and maps."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import ffmpeg
+import matplotlib as mpl
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from PIL import Image
+
+from solos.crops import Box
+from solos.errors import UserError
+from solos.media import run_ffmpeg
+
+REPORT = "separation.json"
+_HEADER = 4096  # bytes in which a WAV's chunks before its samples end
+_LARGEST = 2**32 - _HEADER  # bytes of a WAV, whose header counts them by 32 bits
+
+
+@contextmanager
+def published(folder: Path, names: Sequence[str], overwrite: bool) -> Iterator[Path]:
+    """A temporary folder, whose files ``names`` are moved into ``folder`` at the end.
+
+    The last one is the report: where it is, the others are complete.
+
+    Raises:
+        UserError: a file of those is there and may not be overwritten.
+    """
+    there = [name for name in names if (folder / name).exists()]
+    if there and not overwrite:
+        raise UserError(f"{folder / there[0]} is there: use --overwrite, or another --out")
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with TemporaryDirectory(prefix=".solos-", dir=folder) as scratch:
+            yield Path(scratch)
+            (folder / names[-1]).unlink(missing_ok=True)
+            for name in names:
+                (Path(scratch) / name).replace(folder / name)
+    finally:
+        if new:
+            with suppress(OSError):  # it holds something: what was made
+                folder.rmdir()
+
+
+def write_sounds(
+    paths: Sequence[Path],
+    stretches: Iterable[NDArray[np.float32]],
+    rate: int,
+    length: int,
+    subtype: str,
+) -> None:
+    """Write (n_src, n) stretches of estimates as they come, a WAV a source, cut to ``length``.
+
+    Raises:
+        UserError: they would be larger than a WAV can be.
+    """
+    if length * {"PCM_16": 2, "FLOAT": 4}[subtype] > _LARGEST:
+        raise UserError(
+            f"{length / rate / 3600:.1f} h are more than a WAV holds: see --bits, --rate"
+        )
+    with ExitStack() as stack:
+        sounds = [
+            stack.enter_context(soundfile.SoundFile(path, "w", rate, 1, subtype)) for path in paths
+        ]
+        for stretch in stretches:
+            for sound, wave in zip(sounds, stretch, strict=True):
+                sound.write(wave[: length - sound.frames])
+    for path in paths:
+        _forget_time(path)
+
+
+def _forget_time(wav: Path) -> None:
+    """libsndfile notes the time of writing in its PEAK chunk: equal sounds, unequal bytes."""
+    with wav.open("r+b") as stream:
+        place = stream.read(_HEADER).find(b"PEAK")
+        if place >= 0:
+            stream.seek(place + 12)
+            stream.write(bytes(4))
+
+
+def write_film(path: Path, *, video: Path, box: Box, sound: Path) -> None:
+    """A region of a video with another sound (H.264 and AAC)."""
+    x, y, width, height = box
+    even = (width // 2 * 2, height // 2 * 2, x, y)  # colour is stored for pairs of pixels
+    picture = ffmpeg.input(str(video.absolute()))["V:0"].filter("crop", *even)
+    exact = {"fflags": "+bitexact", "flags": "+bitexact", "map_metadata": -1}
+    codecs = {"vcodec": "libx264", "pix_fmt": "yuv420p", "preset": "veryfast", "acodec": "aac"}
+    wave = ffmpeg.input(str(sound.absolute()))["a:0"]
+    run_ffmpeg([ffmpeg.output(picture, wave, str(path.absolute()), **codecs, **exact)])
+
+
+def write_map(path: Path, picture: NDArray[np.uint8], energies: NDArray[np.float32]) -> None:
+    """A picture (H, W, 3) with where its sound is, in colours: energies (h, w) over the largest."""
+    height, width = picture.shape[:2]
+    level = Image.fromarray(energies / max(float(energies.max()), 1e-12)).resize(
+        (width, height), Image.Resampling.BILINEAR
+    )
+    colours = mpl.colormaps["inferno"](np.asarray(level))[..., :3] * 255
+    Image.fromarray((0.4 * picture + 0.6 * colours).astype(np.uint8)).save(path)
+
+
+def counted(
+    stretches: Iterable[NDArray[np.float32]], count: Callable[[int], object]
+) -> Iterator[NDArray[np.float32]]:
+    """The same, telling of how many samples each one is."""
+    for stretch in stretches:
+        yield stretch
+        count(stretch.shape[-1])

@@ -1,0 +1,210 @@
+"""One recording of ``solos separate``, from its file to its estimates."""
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
+from solos.audio import decode, read_blocks, resample_blocks
+from solos.commands import outputs
+from solos.commands.common import progress_bar
+from solos.commands.sources import Wanted, player_boxes
+from solos.commands.versions import versions
+from solos.config import Extract
+from solos.crops import Box
+from solos.dataset import whole_frames
+from solos.errors import UserError
+from solos.files import file_hash
+from solos.media import MediaError, count_frames, extract_crops, probe, read_frames
+from solos.separation import Separator, block_pictures, picture_targets
+
+SUBTYPES = {16: "PCM_16", 32: "FLOAT"}
+"""libsndfile's names of samples of so many bits."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all inputs of a command have in common."""
+
+    options: argparse.Namespace
+    separator: Separator
+    model: dict
+    """What the report says of the network."""
+    sources: Sequence[Wanted]
+    pictures: Extract
+
+
+def separate_file(path: Path, folder: Path, job: Job) -> dict:
+    """Separate one recording; returns its report, which is also written.
+
+    Raises:
+        UserError: with the file and what is wrong with it.
+    """
+    kinds = [".wav", *([".mp4"] if job.options.video else [])]
+    names = [source.name + kind for source in job.sources for kind in kinds]
+    names += [*(["map.png"] if job.options.map else []), outputs.REPORT]
+    with outputs.published(folder, names, job.options.overwrite) as scratch:
+        recording = open_recording(path, scratch, job)
+        rate, length = write_estimates(recording, scratch, job)
+        if job.options.video:
+            write_films(recording, scratch, job)
+        if job.options.map:
+            write_map(recording, scratch / "map.png", job)
+        report = make_report(recording, job, rate, length, names)
+        text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+        (scratch / outputs.REPORT).write_text(text, encoding="utf-8")
+    if not (job.options.quiet or job.options.json):
+        for name in names:
+            print(folder / name)
+    return report
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An input, decoded as far as needed."""
+
+    path: Path
+    sound: Path
+    """What :func:`solos.audio.read_blocks` reads."""
+    size: tuple[int, int]
+    """Of the picture; 0, 0 without one."""
+    boxes: Sequence[Box]
+    """Of the players; empty where none are needed."""
+    archives: Sequence[Path]
+    """Pictures of each player, and of the whole picture at the end if a map is asked for."""
+    remarks: Sequence[str]
+
+
+def open_recording(path: Path, scratch: Path, job: Job) -> Recording:
+    """Decode what the network needs of an input into ``scratch``."""
+    source = job.options.audio or path
+    try:
+        sound, remark = decode(source, scratch)
+        if not soundfile.info(sound).frames:
+            raise MediaError("no_audio", "the file holds no sound")
+    except MediaError as error:
+        hint = "" if job.options.audio or error.status != "no_audio" else ": give it with --audio"
+        raise UserError(f"{source}: {error}{hint}") from None
+    try:
+        return _with_pictures(path, sound, remark, scratch, job)
+    except MediaError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job) -> Recording:
+    remarks = [remark] if remark else []
+    if not (job.separator.needs_frames or job.options.video):
+        return Recording(path, sound, (0, 0), (), (), remarks)
+    found = probe(path)
+    width, height = found.width, found.height
+    if not width:
+        raise MediaError("no_video", "no picture of the players (--model mhunet needs none)")
+    if not job.separator.needs_frames:
+        return Recording(path, sound, (width, height), (), (), remarks)
+    n_players = sum(len(source.players) for source in job.sources)
+    boxes = player_boxes(width, height, n_players, job.options.boxes)
+    regions = [*boxes, *([(0, 0, width, height)] if job.options.map else [])]
+    archives = [scratch / f"{k}.zip" for k in range(len(regions))]
+    n_frames, complaint = extract_crops(path, regions, archives, job.pictures)
+    about = soundfile.info(sound)
+    lacking = about.frames / about.samplerate - n_frames / FRAME_RATE
+    if lacking > 1:
+        remarks.append(f"the pictures end {lacking:.1f} s before the sound")
+    remarks += [complaint] if complaint else []
+    return Recording(path, sound, (width, height), boxes, archives, remarks)
+
+
+def write_estimates(recording: Recording, folder: Path, job: Job) -> tuple[int, int]:
+    """Write a WAV a source; returns their rate (Hz) and length (samples)."""
+    options, recipe = job.options, job.separator.recipe
+    about = soundfile.info(recording.sound)
+    players = [
+        (source.instrument or source.name, [recording.archives[k - 1] for k in source.players])
+        for source in job.sources
+    ]
+    stretches = job.separator.stream(
+        read_blocks(recording.sound),
+        lambda start: picture_targets(players, start, recipe),
+        options.batch_size,
+        options.overlap,
+    )
+    length = math.ceil(about.frames * SAMPLE_RATE / about.samplerate)
+    with progress_bar(recording.path.name, length, options.quiet) as bar:
+        waves = outputs.counted((stretch.numpy() for stretch in stretches), bar.update)
+        rate = SAMPLE_RATE
+        if options.rate == "original":
+            rate, length = about.samplerate, about.frames
+            waves = resample_blocks(waves, SAMPLE_RATE, rate)
+        paths = [folder / f"{source.name}.wav" for source in job.sources]
+        outputs.write_sounds(paths, waves, rate, length, SUBTYPES[options.bits])
+    return rate, length
+
+
+def write_films(recording: Recording, folder: Path, job: Job) -> None:
+    """A film a source: of its player, or of all where that is not one of several."""
+    for source in job.sources:
+        own = [recording.boxes[k - 1] for k in source.players]
+        region = own[0] if len(own) == 1 else (0, 0, *recording.size)
+        sound = folder / f"{source.name}.wav"
+        outputs.write_film(sound.with_suffix(".mp4"), video=recording.path, box=region, sound=sound)
+
+
+def write_map(recording: Recording, path: Path, job: Job) -> None:
+    """Where the sound is in the whole picture, over the picture halfway through."""
+    archive, recipe = recording.archives[-1], job.separator.recipe
+    energies = job.separator.localize(
+        read_blocks(recording.sound),
+        lambda start: whole_frames(block_pictures(archive, start, recipe), recipe.image_size),
+    )
+    picture = read_frames(archive, [count_frames(archive) // 2])[0]
+    outputs.write_map(path, picture, energies.numpy())
+
+
+def make_report(
+    recording: Recording, job: Job, rate: int, length: int, names: Sequence[str]
+) -> dict:
+    """What was done, for ``separation.json``."""
+    options, about = job.options, soundfile.info(recording.sound)
+    audio = options.audio and {
+        "audio": str(options.audio),
+        "audio_sha256": file_hash(options.audio),
+    }
+    n_samples = math.ceil(about.frames * SAMPLE_RATE / about.samplerate)
+    hop = SEGMENT - round(options.overlap * SEGMENT)
+    count = 1 + math.ceil(max(0, n_samples - SEGMENT) / hop)
+    return {
+        "input": {
+            "file": str(recording.path),
+            "sha256": file_hash(recording.path),
+            **(audio or {}),
+            "seconds": round(about.frames / about.samplerate, 3),
+            "rate": about.samplerate,
+            "picture": list(recording.size) if recording.size[0] else None,
+        },
+        "model": job.model,
+        "sources": [
+            {
+                "name": source.name,
+                "instrument": source.instrument,
+                "players": list(source.players),
+                "boxes": [list(recording.boxes[k - 1]) for k in source.players],
+                "files": [name for name in names if Path(name).stem == source.name],
+            }
+            for source in job.sources
+        ],
+        "output": {"rate": rate, "samples": length, "bits": options.bits},
+        "segments": {
+            "count": count,
+            "samples": SEGMENT,
+            "overlap": options.overlap,
+            "zeros_at_the_end": (count - 1) * hop + SEGMENT - n_samples,
+        },
+        "options": {"batch_size": options.batch_size, "pictures": job.pictures.model_dump()},
+        "versions": versions(),
+        "remarks": list(recording.remarks),
+    }

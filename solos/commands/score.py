@@ -1,0 +1,84 @@
+"""Score folders of separated WAVs in URMP's layout by the protocol of Table II."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from pydantic import ValidationError
+
+from solos.commands.common import UsageError
+from solos.config import Protocol
+from solos.errors import UserError
+from solos.evaluation import summarize, to_table, write_row
+from solos.report import scores_table
+from solos.score import score_folders
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command line takes; the protocol's choices are those of ``evaluate`` in params."""
+    parser.add_argument("--references", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--estimates", type=Path, required=True, nargs="+", metavar="DIR")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="also write <system>.csv and .json")
+    for name, field in Protocol.model_fields.items():
+        choices = get_args(field.annotation) or None
+        parser.add_argument(
+            f"--{name}",
+            type=str if choices else field.annotation,
+            choices=choices,
+            default=field.default,
+            help=f"default: {field.default}, as the authors'",
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table (JSON where asked for), and why what was skipped was.
+
+    Raises:
+        UserError: no references, no estimates, or nothing that can be scored.
+        UsageError: a choice that the protocol does not have.
+    """
+    protocol = _protocol(arguments)
+    systems = _systems(arguments.estimates)
+    lines = score_folders(arguments.references, systems, protocol, arguments.quiet)
+    if arguments.out:
+        for row in systems:
+            write_row(row, lines[row], arguments.out, arguments.out)
+    tables = {row: to_table(lines[row]) for row in systems}
+    summaries = {row: summarize(table) for row, table in tables.items()}
+    if arguments.json:
+        print(json.dumps(summaries, indent=2))
+        return 0
+    print(scores_table(summaries), end="")
+    for row, table in tables.items():
+        skipped = table[table["skipped"] != ""].drop_duplicates(["piece", "segment"])
+        for reason, count in sorted(Counter(skipped["skipped"]).items()):
+            print(f"{row}: {count} segment(s) skipped: {reason}")
+    return 0
+
+
+def _protocol(arguments: argparse.Namespace) -> Protocol:
+    try:
+        return Protocol(**{name: getattr(arguments, name) for name in Protocol.model_fields})
+    except ValidationError as errors:
+        problems = [f"--{error['loc'][0]}: {error['msg']}" for error in errors.errors()]
+        raise UsageError("; ".join(problems)) from None
+
+
+def _systems(folders: Sequence[Path]) -> dict[str, Path]:
+    """Names of the folders of estimates: their own, or with their parent's where these are equal.
+
+    Raises:
+        UserError: one is not there, or named twice.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"--estimates: {folder} is no folder")
+    paths = [folder.resolve() for folder in folders]
+    for depth in (1, 2):
+        names = ["-".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return dict(zip(names, folders, strict=True))
+    raise UsageError("--estimates: the same folder is named twice")

@@ -1,0 +1,165 @@
+"""Separate the instruments of recordings of any length with a trained network."""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from solos.checkpoint import DESCRIPTION, read_description
+from solos.commands.common import UsageError, Workspace, one_line
+from solos.commands.recording import SUBTYPES, Job, separate_file
+from solos.commands.sources import box, instrument_names, wanted_sources
+from solos.config import Extract
+from solos.errors import UserError
+from solos.files import file_hash
+from solos.media import MediaError
+from solos.separation import load_separator
+
+_PAPERS = Extract(short_side=256, jpeg_quality=3)  # pictures where no params.yaml says otherwise
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``solos separate``."""
+    parser.add_argument(
+        "inputs", nargs="+", type=Path, metavar="FILE", help="video or audio, as ffmpeg reads"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
+    network = parser.add_argument_group("network")
+    network.add_argument("--model", metavar="ROW", help="a row trained in the workspace: mhunet, …")
+    network.add_argument("--weights", type=Path, metavar="PATH", help="an exported network instead")
+    network.add_argument("--masks", choices=("soft", "binary"), help="Sound of Pixels' masks")
+    network.add_argument("--overlap", type=_overlap, default=0.0, help="0 (default) to 0.5 segment")
+    network.add_argument(
+        "--batch-size",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="segments at a time, which bounds memory (default: 1)",
+    )
+    network.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    sources = parser.add_argument_group("sources")
+    sources.add_argument(
+        "--instruments", type=instrument_names, metavar="A,B", help="players' from left to right"
+    )
+    sources.add_argument("--players", type=_count, metavar="N", help="side by side, equally wide")
+    sources.add_argument("--boxes", nargs="+", type=box, metavar="X,Y,W,H", help="each player's")
+    sources.add_argument("--audio", type=Path, metavar="FILE", help="the sound, if not the input's")
+    results = parser.add_argument_group("results")
+    results.add_argument("--rate", choices=("model", "original"), default="model")
+    results.add_argument("--bits", type=int, choices=tuple(SUBTYPES), default=32)
+    results.add_argument("--video", action="store_true", help="a film a source")
+    results.add_argument("--map", action="store_true", help="Sound of Pixels' map of the sound")
+    results.add_argument("--overwrite", action="store_true", help="replace files that are there")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def _overlap(text: str) -> float:
+    try:
+        overlap = float(text)
+    except ValueError:
+        overlap = math.nan
+    if not 0 <= overlap <= 0.5:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 0.5")
+    return overlap
+
+
+def run(options: argparse.Namespace) -> int:
+    """Separate each input; what fails is said, and the others go on."""
+    folders = output_folders(options.inputs, options.out)
+    if options.audio and len(folders) > 1:
+        raise UsageError("--audio is the sound of one input")
+    job = prepare(options)
+    reports, failed = [], 0
+    for path, folder in zip(options.inputs, folders, strict=True):
+        try:
+            reports.append(separate_file(path, folder, job))
+        except (UserError, MediaError) as error:
+            failed += 1
+            reports.append({"input": {"file": str(path)}, "error": one_line(error)})
+            print(f"{options.prog}: {one_line(error)}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(reports, indent=2))
+    return 1 if failed else 0
+
+
+def output_folders(inputs: Sequence[Path], out: Path) -> list[Path]:
+    """``out`` for a single input; a folder in it, named after the file, for each of several.
+
+    Raises:
+        UsageError: two inputs would share one.
+    """
+    if len(inputs) == 1:
+        return [out]
+    names = [path.stem.strip(".") or "input" for path in inputs]  # "...mp4" must not lead upwards
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"several inputs are named {twice[0]}: separate them one by one")
+    return [out / name for name in names]
+
+
+def prepare(options: argparse.Namespace) -> Job:
+    """Check the options against the network.
+
+    Raises:
+        UsageError, UserError: they don't go together; there is no such network.
+    """
+    workspace = Workspace(options.workspace)
+    params = workspace.params
+    folder = find_network(options.model, options.weights, workspace)
+    masks = options.masks or (params.evaluate.masks if params else "soft")
+    separator = load_separator(folder, masks, options.device)
+    n_players = len(options.boxes) if options.boxes else options.players
+    if options.players not in (None, n_players):
+        raise UsageError(f"--players {options.players}, but {n_players} box(es)")
+    if options.map and not separator.needs_frames:
+        raise UsageError("--map: this network goes by sound alone, and has none")
+    sources = wanted_sources(options.instruments, n_players, separator.needs_frames)
+    about = _about_network(folder, options.model, masks if separator.needs_frames else None)
+    return Job(options, separator, about, sources, params.extract if params else _PAPERS)
+
+
+def find_network(row: str | None, weights: Path | None, workspace: Workspace) -> Path:
+    """The folder of the network that the options name.
+
+    Raises:
+        UsageError: none is named, or no such row.
+        UserError: it is not there; the message says what to run.
+    """
+    if weights:
+        folder = weights.parent if weights.is_file() else weights
+        if not (folder / DESCRIPTION).is_file():
+            raise UserError(
+                f"--weights: {folder / DESCRIPTION} is missing: name a folder like data/models/sop "
+                "(for Sound of Pixels' released files: dvc exp run -S pretrained=files)"
+            )
+        return folder
+    if not row:
+        raise UsageError("--model ROW or --weights PATH is needed")
+    if not workspace.rows:
+        raise UserError(
+            f"--model: {workspace.folder.absolute()} has neither params.yaml nor data/models: name "
+            "the pipeline's folder with --workspace, or an exported network with --weights"
+        )
+    if row not in workspace.rows:
+        raise UsageError(f"--model: no row {row!r} but {', '.join(workspace.rows)}")
+    folder = workspace.model(row)
+    if not (folder / DESCRIPTION).is_file():
+        raise UserError(
+            f"{row} is not trained here ({folder / DESCRIPTION} is missing): run `dvc repro "
+            f"train@{row}`, or name an exported network with --weights"
+        )
+    return folder
+
+
+def _about_network(folder: Path, row: str | None, masks: str | None) -> dict:
+    description, _ = read_description(folder)
+    hashes = {path.name: file_hash(path) for path in sorted(folder.glob("*.pth"))}
+    about = {key: description.get(key) for key in ("network", "epoch", "val_loss")}
+    return {"row": row, **about, "masks": masks, "weights": str(folder), "sha256": hashes}

@@ -1,0 +1,166 @@
+"""Known answers, by the stages' way and by that of anybody's folders."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from closure import ROOT
+from golden.evaluation import FILE, PIECES, RATE, write_pieces
+
+from solos import SAMPLE_RATE
+from solos.cli import main
+from solos.config import Protocol
+from solos.evaluation import score_rows
+from solos.oracles import BASELINES, baseline_estimates
+from solos.score import score_folders
+from solos.segments import prepared_pieces, read_segments
+from solos.tables import write_table
+from solos.urmp import prepare_audio, read_pieces
+
+KNOWN = json.loads(FILE.read_text())
+MEASURES = ["SDR", "SIR", "SAR"]
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("references")
+    write_pieces(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(references, tmp_path_factory) -> Path:
+    """What the stage ``urmp`` writes of it."""
+    folder = tmp_path_factory.mktemp("prepared")
+    pieces, parts = [], []
+    for piece in read_pieces(references):
+        n_samples, _ = prepare_audio(piece, folder / piece.name)
+        pieces.append({"piece": piece.name, "n_samples": n_samples, "status": "ok"})
+        for part in piece.parts:
+            line = {"piece": piece.name, "part": part.index, "instrument": part.instrument}
+            parts.append(line | {"wav": f"{piece.name}/{part.index}.wav"})
+    write_table(folder / "pieces.csv", ("piece", "n_samples", "status", "reason"), pieces)
+    write_table(folder / "parts.csv", ("piece", "part", "instrument", "wav", "frames"), parts)
+    return folder
+
+
+@pytest.fixture
+def estimates(references, tmp_path) -> Path:
+    """A system that gives the mixture for everything, in URMP's layout at 48 kHz."""
+    folder = tmp_path / "lazy"
+    for piece in PIECES:
+        (folder / piece).mkdir(parents=True)
+        for part in sorted((references / piece).glob("AuSep_*")):
+            shutil.copy(references / piece / f"AuMix_{piece}.wav", folder / piece / part.name)
+    (folder / "02_Answer_fl_vn_vn" / "AuSep_3_vn_02_Answer.wav").unlink()  # one for both violins
+    return folder
+
+
+def test_baselines_have_the_known_scores(prepared):
+    """The mixture's SAR is that of rounding to 16 bit before the resampling: not known so well."""
+    lines: dict[str, list] = {row: [] for row in BASELINES}
+    for segment in read_segments(prepared_pieces(prepared), Protocol()):
+        rows = baseline_estimates(segment.mix, segment.references)
+        for row, scored in score_rows(segment, rows, Protocol()).items():
+            lines[row] += scored
+    for row in BASELINES:
+        found = pd.DataFrame(lines[row])[MEASURES].to_numpy()
+        assert found.shape == (8, 3)
+        exact = slice(2 if row == "mixture" else 3)
+        np.testing.assert_allclose(found[:, exact], np.array(KNOWN[row])[:, exact], atol=2e-4)
+
+
+def test_anybodys_folder_has_the_known_scores(references, estimates):
+    lines = score_folders(references, {"lazy": estimates}, Protocol())["lazy"]
+    table = pd.DataFrame(lines)
+    assert table["part"].tolist() == ["1", "2"] * 2 + ["1", "2+3"] * 2
+    found = table[["SDR", "SIR"]].to_numpy()
+    np.testing.assert_allclose(found, np.array(KNOWN["mixture"])[:, :2], atol=2e-4)
+
+
+def test_the_sum_of_two_files_is_the_estimate_of_merged_parts(references, tmp_path):
+    shutil.copytree(references, tmp_path / "perfect")
+    table = pd.DataFrame(score_folders(references, {"x": tmp_path / "perfect"}, Protocol())["x"])
+    assert (table[["SDR", "SI-SDR"]] > 100).all().all()
+    each = score_folders(references, {"x": tmp_path / "perfect"}, Protocol(repeats="each"))["x"]
+    assert [line["part"] for line in each[-3:]] == ["1", "2", "3"]
+
+
+def test_what_is_missing_short_or_broken_is_a_line(references, estimates, tmp_path):
+    first, second = (estimates / piece for piece in PIECES)
+    wave, _ = soundfile.read(first / "AuSep_1_vn_01_Known.wav")
+    soundfile.write(first / "AuSep_1_vn_01_Known.wav", wave[: 7 * RATE], RATE)
+    (second / "AuSep_1_fl_02_Answer.wav").unlink()
+    table = pd.DataFrame(score_folders(references, {"x": estimates}, Protocol())["x"])
+    assert table["skipped"].tolist() == (
+        ["", ""]
+        + ["estimate of Violin ends before the segment does"] * 2
+        + ["no estimate of Flute"] * 4
+    )
+    (second / "AuSep_1_fl_02_Answer.wav").write_bytes(b"RIFF, not")
+    shutil.rmtree(first)
+    table = pd.DataFrame(score_folders(references, {"x": estimates}, Protocol())["x"])
+    assert set(table["skipped"][:4]) == {"no estimates of this piece"}
+    assert table["skipped"][4].startswith("estimate of Flute: AuSep_1_fl_02_Answer.wav: ")
+
+
+def test_clipping_and_broken_references_are_named(references, estimates, tmp_path, caplog):
+    loud = np.clip(20 * np.sin(np.arange(round(12.5 * SAMPLE_RATE)) / 9), -1, 1)
+    path = estimates / "01_Known_vn_vc" / "AuSep_2_vc_01_Known.wav"
+    soundfile.write(path, loud, SAMPLE_RATE)
+    shutil.copytree(references, tmp_path / "broken")
+    (tmp_path / "broken/02_Answer_fl_vn_vn/AuSep_2_vn_02_Answer.wav").unlink()
+    lines = score_folders(tmp_path / "broken", {"x": estimates}, Protocol())["x"]
+    assert {line["piece"] for line in lines} == {"01_Known_vn_vc"}
+    assert "x, 01_Known_vn_vc, Cello: clipped at full scale" in caplog.text
+    assert "02_Answer_fl_vn_vn is not scored: no AuSep file of part 2 (Violin)" in caplog.text
+
+
+def test_the_command_prints_the_table(references, estimates, tmp_path, capsys):
+    arguments = ["score", "--references", str(references), "--estimates", str(estimates)]
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    mean = np.mean(KNOWN["mixture"], axis=0)[0]
+    assert f"| lazy | {mean:.2f}".replace("-", "−") in printed
+    metrics = json.loads((tmp_path / "out" / "lazy.json").read_text())
+    assert metrics["segments"] == 4 and metrics["SDR"]["mean"] == pytest.approx(mean, abs=1e-3)
+    assert len(pd.read_csv(tmp_path / "out" / "lazy.csv")) == 8
+    assert main([*arguments, "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"lazy": metrics}
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        ({"--references": "/nowhere"}, 1, "/nowhere is not there"),
+        ({"--estimates": "/nowhere"}, 1, "--estimates: /nowhere is no folder"),
+        ({"--segment": "5"}, 2, "--segment: Input should be greater than or equal to 1024"),
+        ({"--repeats": "some"}, 2, "invalid choice: 'some'"),
+        ({"--estimates": "EMPTY"}, 1, "holds no folder of estimates like 01_Known_vn_vc"),
+        ({"--silence": "1e9"}, 1, "all 4 segment(s) were skipped: silent reference of"),
+    ],
+)
+def test_mistakes_are_one_line(change, code, message, references, estimates, tmp_path, capsys):
+    (tmp_path / "EMPTY").mkdir()
+    options = {"--references": str(references), "--estimates": str(estimates)} | change
+    words = [word for pair in options.items() for word in pair]
+    words = [str(tmp_path / word) if word == "EMPTY" else word for word in words]
+    try:
+        found = main(["score", *words, "--quiet"])
+    except SystemExit as exit_:  # argparse's
+        found = exit_.code
+    printed = capsys.readouterr().err
+    assert found == code and message in printed and len(printed.splitlines()) == 1
+
+
+def test_the_module_is_the_command(references):
+    command = [sys.executable, "-m", "solos.score", "--references", str(references)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("solos score: the following arguments are required: --estimates")
