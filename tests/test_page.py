@@ -156,6 +156,22 @@ def test_masks_are_those_that_made_the_estimates(run):
         np.testing.assert_allclose(made.numpy(), estimates, atol=1e-5)
 
 
+def test_segments_of_other_lengths(run):
+    """A kept tail of 25,535 samples, and one segment of more than a block."""
+    (piece, *_) = prepared_pieces(run.data / "urmp")
+    choice = replace(choose_segments(read_lines(run), run)[0], piece=piece.name, number=1)
+    separators = {row: load_separator(run.data / "models" / row) for row in run.networks}
+    protocol = run.protocol.model_copy(update={"segment": 40_000, "tail": "keep"})
+    segments = list(read_segments([piece], protocol))
+    (example,) = make_examples([choice], segments, separators, "sop")
+    assert (example.start, example.seconds) == (40_000 / SAMPLE_RATE, 25_535 / SAMPLE_RATE)
+    assert example.sources[0].players[0].localisation
+    mask = Image.open(content_of(example.sources[0].estimates["sop"].mask))
+    assert mask.size == (1 + 25_535 // 256, 256)
+    double = replace(segments[0], mix=np.concatenate([segments[0].mix] * 2))
+    assert predict_masks(separators["mhunet"], double).shape == (2, 256, 1 + 80_000 // 256)
+
+
 def test_a_piece_without_video_says_so(run):
     segment = next(read_segments(prepared_pieces(run.data / "urmp"), run.protocol))
     blind = [replace(source, frames=()) for source in segment.piece.sources]
