@@ -21,10 +21,10 @@ from solos import INSTRUMENTS, SAMPLE_RATE, SEGMENT
 from solos.audio import read_audio, resample_blocks
 from solos.checkpoint import build_network, save_network
 from solos.cli import main
-from solos.config import Extract, Parallel, Urmp
-from solos.evaluation import prepared_pieces, read_segments
+from solos.config import Extract, Parallel, Protocol, Urmp
 from solos.files import file_hash
 from solos.media import probe
+from solos.segments import prepared_pieces, read_segments
 from solos.separation import load_separator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,7 +98,7 @@ def test_the_estimates_are_those_that_evaluate_scores(separate, workspace, out, 
     assert separate(video, *arguments) == 0
     separator = load_separator(workspace / "data" / "models" / model)
     (piece,) = prepared_pieces(workspace / "data" / "urmp")
-    scored = evaluate.separate_all(separator, read_segments([piece]), 8)
+    scored = evaluate.separate_all(separator, read_segments([piece], Protocol()), 8)
     expected = np.concatenate([estimates for _, estimates in scored], axis=1)
     assert [source.instrument for source in piece.sources] == ["Violin", "Cello"]
     got = waves(out, "Violin", "Cello")
