@@ -251,8 +251,8 @@ def load_separator(folder: Path, masks: Masks = "soft", device: str | None = Non
     Raises:
         UserError: ``folder`` holds no exported network, or its files don't fit.
     """
-    _, recipe = read_description(folder)
-    network = build_network(recipe)
+    description, recipe = read_description(folder)
+    network = build_network(recipe, description.get("network"))
     load_weights(folder, network)
     network.to(find_device(device or recipe.device), memory_format=torch.channels_last)
     return Separator(network.eval(), recipe, masks)
