@@ -41,7 +41,6 @@ def main() -> None:
         with opened(browser, 1200, 900, "light") as tab:
             tab.eval_on_selector(".example .pick input[value$=r4]", "e => e.click()")
             photograph(tab, ".example", "report-listen")
-            photograph(tab, "#table", "report-table")
             photograph(tab, "#scores", "report-scores")
         with opened(browser, 390, 844, "dark") as tab:
             photograph(tab, ".player", "report-phone")

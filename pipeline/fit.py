@@ -14,7 +14,7 @@ from dvclive import Live
 from torch import distributed, nn
 
 from pipeline.common import WORK, progress
-from solos.checkpoint import save_network
+from solos.checkpoint import network_name, save_network
 from solos.device import find_device
 from solos.distributed import ALONE, Processes
 from solos.errors import UserError
@@ -44,9 +44,8 @@ def fit(task: Task, network: nn.Module, epochs: int, start: Path, output: Path, 
             log_epoch, bar = partial(_log, stack.enter_context(live)), progress
         best = train(task, network, epochs, checkpoint, log_epoch, bar, processes)
     if processes.first:
-        recipe = task.recipe.model_dump()
-        kind = {"SopRecipe": "sop", "MhuRecipe": "mhunet"}[type(task.recipe).__name__]
-        save_network(output, network.cpu(), {"network": kind, **best, "recipe": recipe})
+        about = {"network": network_name(network), **best, "recipe": task.recipe.model_dump()}
+        save_network(output, network.cpu(), about)
         log.info("%s: best epoch %d, validation loss %.5f", output, best["epoch"], best["val_loss"])
         shutil.rmtree(folder)  # of hundreds of megabytes; what it was for is exported
     processes.leave()

@@ -71,10 +71,12 @@ def describe(params: Params) -> Run:
         "Python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
     }
+    networks = {row: settings.network for row, settings in params.model.items()}
     return Run(
         data=DATA,
         metrics=read_metrics(METRICS, [*BASELINES, *params.model]),
-        networks={row: settings.network for row, settings in params.model.items()},
+        networks=networks,
+        recipes={row: getattr(params.train, network).recipe for row, network in networks.items()},
         sets=list(params.dataset),
         protocol=params.evaluate,
         profile=params.profile,

@@ -9,6 +9,7 @@ from pipeline.fit import fit
 from solos.checkpoint import build_network, load_weights
 from solos.config import Params
 from solos.errors import UserError
+from solos.recipes import SopRecipe
 from solos.tasks import make_task, start_trunk
 
 
@@ -19,10 +20,10 @@ def main(params: Params, name: str) -> None:
     recipe = getattr(params.train, row.network)
     start = Path("data/weights") / row.init
     torch.manual_seed(params.seed)
-    network = build_network(recipe)
+    network = build_network(recipe, row.network)
     if row.init == "music":
         load_weights(start, network)
-    elif row.network == "sop":
+    elif isinstance(recipe, SopRecipe):
         start_trunk(network, recipe, start)
     solos = (Path("data/spectrograms/solos"), Path("data/extracted/solos"))
     task = make_task(recipe, params.seed, *solos)

@@ -5,22 +5,32 @@ from pathlib import Path
 
 import torch
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from solos.errors import UserError
 from solos.files import atomic
-from solos.models import MultiHeadUNet, SoundOfPixels
-from solos.recipes import MhuRecipe, Recipe, SopRecipe
+from solos.models import SoundOfPixels, find_builder
+from solos.recipes import AnyRecipe, Recipe
 
 DESCRIPTION = "network.yaml"
 
 
-def build_network(recipe: Recipe) -> nn.Module:
-    """The network that a recipe describes, with random weights."""
-    if isinstance(recipe, SopRecipe):
-        return SoundOfPixels(recipe.channels, recipe.components, recipe.init_std)
-    return MultiHeadUNet(recipe.channels, recipe.dropout)
+def build_network(recipe: Recipe, name: str | None = None) -> nn.Module:
+    """A network with random weights.
+
+    Args:
+        name: its module in ``solos/models``; by default the one whose recipe it is.
+
+    Raises:
+        UserError: there is no such module.
+    """
+    return find_builder(name or recipe.recipe)(recipe)
+
+
+def network_name(network: nn.Module) -> str:
+    """The module in ``solos/models`` that a network is of."""
+    return type(network).__module__.rpartition(".")[2]
 
 
 def weight_files(network: nn.Module) -> dict[str, nn.Module]:
@@ -31,7 +41,7 @@ def weight_files(network: nn.Module) -> dict[str, nn.Module]:
             "frame_best.pth": network.frame,
             "synthesizer_best.pth": network.synthesizer,
         }
-    return {"mhunet_best.pth": network}
+    return {f"{network_name(network)}_best.pth": network}
 
 
 def save_state(path: Path, state: dict) -> None:
@@ -57,7 +67,11 @@ def load_state(path: Path) -> dict:
 
 
 def save_network(folder: Path, network: nn.Module, description: dict) -> None:
-    """Export a network's weights, and a description a person can read."""
+    """Export a network's weights, and a description a person can read.
+
+    Args:
+        description: ``network`` (its module), ``recipe`` and whatever else is to be known.
+    """
     for name, part in weight_files(network).items():
         save_state(folder / name, part.state_dict())
     with atomic(folder / DESCRIPTION) as temporary:
@@ -65,7 +79,7 @@ def save_network(folder: Path, network: nn.Module, description: dict) -> None:
 
 
 def read_description(folder: Path) -> tuple[dict, Recipe]:
-    """What :func:`save_network` noted of an exported network (epoch, val_loss, …) and its recipe.
+    """What :func:`save_network` noted of an exported network, and its recipe.
 
     Raises:
         UserError: ``folder`` holds no exported network.
@@ -73,8 +87,8 @@ def read_description(folder: Path) -> tuple[dict, Recipe]:
     path = folder / DESCRIPTION
     try:
         description = yaml.safe_load(path.read_text(encoding="utf-8"))
-        kind = {"sop": SopRecipe, "mhunet": MhuRecipe}[description["network"]]
-        return description, kind.model_validate(description["recipe"])
+        recipe = TypeAdapter(AnyRecipe).validate_python(description["recipe"])
+        return description, recipe
     except FileNotFoundError:
         raise UserError(f"{path} is missing: no network was trained here") from None
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, ValidationError) as error:

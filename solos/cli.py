@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in _USERS:
             raise
-        return _fail(arguments, error, 1)
+        return _fail(arguments, f"{error.filename}: {error.strerror}", 1)
     except KeyboardInterrupt:
         return _fail(arguments, "interrupted", 1)
 

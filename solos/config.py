@@ -176,7 +176,8 @@ class Pretrained(Section):
 class Row(Section):
     """One trained row of Table II."""
 
-    network: Literal["sop", "mhunet"]
+    network: str
+    """A module of ``solos/models``, and its recipe's section in ``train``."""
     init: Literal["scratch", "music"]
     epochs: Annotated[int, Field(ge=0)]
 
@@ -247,6 +248,13 @@ class Params(Section):
     def _trained_on(self):
         if "solos" not in self.dataset:
             raise ValueError("dataset.solos is missing: what the rows are trained on")
+        return self
+
+    @model_validator(mode="after")
+    def _rows_have_recipes(self):
+        for name, row in self.model.items():
+            if not hasattr(self.train, row.network):
+                raise ValueError(f"model.{name}: network {row.network}, but no train.{row.network}")
         return self
 
 

@@ -49,10 +49,15 @@ def decibel_input(mag: Tensor) -> Tensor:
     return 2 * above / above.amax(dim=(-2, -1), keepdim=True).clamp_min(1e-6) - 1
 
 
-def apply_masks(mix_spec: Tensor, masks: Tensor, length: int) -> Tensor:
+def apply_masks(mix_spec: Tensor, masks: Tensor, length: int, decide: bool = False) -> Tensor:
     """Estimates from masks at the networks' resolution: unwarped, applied with the mixture's phase.
+
+    Args:
+        decide: whether the unwarped masks are decided at 0.5, as binary ones.
 
     Shape: (..., 512, T) complex and (..., n_src, 256, T) -> (..., n_src, length), clipped to ±1.
     """
-    spec = mix_spec.unsqueeze(-3) * log_unwarp(masks)
-    return istft(spec, length).clamp(-1, 1)
+    linear = log_unwarp(masks)
+    if decide:
+        linear = (linear > 0.5).to(linear.dtype)
+    return istft(mix_spec.unsqueeze(-3) * linear, length).clamp(-1, 1)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from solos.section import Count, Fraction, Positive, Section
 
@@ -71,8 +71,9 @@ class Recipe(Section):
 
 
 class SopRecipe(Recipe):
-    """Sound of Pixels (Zhao et al., 2018)."""
+    """As Sound of Pixels (Zhao et al., 2018): players told apart by sight, binary masks."""
 
+    recipe: Literal["sop"]
     mixes_per_recording: Count
     """Mixes an epoch for each training recording."""
     components: Count
@@ -101,16 +102,22 @@ class SopRecipe(Recipe):
 
 
 class MhuRecipe(Recipe):
-    """Multi-Head U-Net."""
+    """As the Multi-Head U-Net: a ratio mask for each instrument, a curriculum."""
 
+    recipe: Literal["mhunet"]
     train_mixes: Count
     """Mixes an epoch."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     curriculum: Curriculum
 
 
-class Train(Section):
-    """The recipe of each network."""
+AnyRecipe = Annotated[SopRecipe | MhuRecipe, Field(discriminator="recipe")]
 
+
+class Train(Section):
+    """The recipe of each network; others than the paper's two are under their own names."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, AnyRecipe]
     sop: SopRecipe
     mhunet: MhuRecipe

@@ -26,7 +26,8 @@ from solos.recipes import Recipe, SopRecipe
 from solos.stft import log_warp, stft
 
 Masks = Literal["soft", "binary"]
-"""Whether Sound of Pixels' masks are applied as probabilities, or decided at 0.5."""
+"""Whether Sound of Pixels' masks are applied as probabilities, or decided at 0.5 when unwarped,
+as its authors did."""
 
 
 @dataclass(frozen=True)
@@ -165,18 +166,22 @@ class Separator:
         mix_specs = stft(_fill(mixes).to(device))  # (B, 512, 256)
         mix_mags = log_warp(mix_specs.abs()).unsqueeze(1)  # (B, 1, 256, 256)
         masks = self.predict_masks(mix_mags, sources)
-        return [apply_masks(s, m, length).cpu() for s, m in zip(mix_specs, masks, strict=True)]
+        decide = self.masks == "binary" and self.needs_frames
+        return [
+            apply_masks(spec, mask, length, decide).cpu()
+            for spec, mask in zip(mix_specs, masks, strict=True)
+        ]
 
     @torch.inference_mode()
     def predict_masks(self, mix_mags: Tensor, sources: Sequence[Sequence[Target]]) -> list[Tensor]:
-        """Masks of each mixture's sources, as they are applied.
+        """Masks of each mixture's sources, before any decision.
 
         Shape: magnitudes (B, 1, 256, 256), log-spaced, and B lists -> B tensors (n_src, 256, 256).
         """
         if isinstance(self.network, SoundOfPixels):
             components = self.network.sound(log_input(mix_mags))  # (B, K, 256, 256)
             return [
-                sop_masks(self.network, part[None], players, self.masks)
+                sop_masks(self.network, part[None], players)
                 for part, players in zip(components, sources, strict=True)
             ]
         masks = self.network(decibel_input(mix_mags))  # (B, 13, 256, 256)
@@ -222,10 +227,8 @@ def _join(estimates: Iterable[Tensor], fade: int) -> Iterator[Tensor]:
         yield tail
 
 
-def sop_masks(
-    network: SoundOfPixels, components: Tensor, sources: Sequence[Target], masks: Masks = "soft"
-) -> Tensor:
-    """Sigmoid masks, or decided at 0.5: (1, K, 256, T) -> (n_src, 256, T).
+def sop_masks(network: SoundOfPixels, components: Tensor, sources: Sequence[Target]) -> Tensor:
+    """Sigmoid masks: (1, K, 256, T) -> (n_src, 256, T).
 
     An instrument's players are pooled like the frames of one: the maximum over all of them. The
     networks learn binary masks; on validation mixes their probabilities separate better (SDR) than
@@ -236,8 +239,7 @@ def sop_masks(
         for source in sources
     ]
     visual = torch.sigmoid(torch.stack(pooled))[None]  # (1, n_src, K)
-    probabilities = torch.sigmoid(network.synthesizer(visual, components)[0])
-    return (probabilities > 0.5).to(probabilities) if masks == "binary" else probabilities
+    return torch.sigmoid(network.synthesizer(visual, components)[0])
 
 
 def load_separator(folder: Path, masks: Masks = "soft", device: str | None = None) -> Separator:
@@ -249,8 +251,8 @@ def load_separator(folder: Path, masks: Masks = "soft", device: str | None = Non
     Raises:
         UserError: ``folder`` holds no exported network, or its files don't fit.
     """
-    _, recipe = read_description(folder)
-    network = build_network(recipe)
+    description, recipe = read_description(folder)
+    network = build_network(recipe, description.get("network"))
     load_weights(folder, network)
     network.to(find_device(device or recipe.device), memory_format=torch.channels_last)
     return Separator(network.eval(), recipe, masks)

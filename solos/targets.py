@@ -33,7 +33,7 @@ def separate_segments(separator: Separator, segments: Sequence[Segment]) -> Iter
 
 
 def predict_masks(separator: Separator, segment: Segment) -> Tensor:
-    """The masks by which a segment is separated: (n_src, 256, 1 + n_samples // 256)."""
+    """A network's masks of a segment, before any decision: (n_src, 256, 1 + n_samples // 256)."""
     device = next(separator.network.parameters()).device
     targets, masks = targets_of(segment, separator.recipe), []
     for start in range(0, segment.mix.size, SEGMENT):

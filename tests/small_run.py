@@ -56,6 +56,7 @@ def small_run(root: Path, recipes: dict[str, Recipe], protocol: Protocol) -> Run
         data=data,
         metrics={row: summarize(table) for row, table in tables.items()},
         networks=NETWORKS,
+        recipes=NETWORKS,
         sets=["solos"],
         protocol=protocol,
         profile="test",

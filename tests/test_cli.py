@@ -21,10 +21,10 @@ from solos import INSTRUMENTS, SAMPLE_RATE, SEGMENT
 from solos.audio import read_audio, resample_blocks
 from solos.checkpoint import build_network, save_network
 from solos.cli import main
-from solos.config import Extract, Parallel, Urmp
-from solos.evaluation import prepared_pieces, read_segments
+from solos.config import Extract, Parallel, Protocol, Urmp
 from solos.files import file_hash
 from solos.media import probe
+from solos.segments import prepared_pieces, read_segments
 from solos.separation import load_separator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,7 +98,7 @@ def test_the_estimates_are_those_that_evaluate_scores(separate, workspace, out, 
     assert separate(video, *arguments) == 0
     separator = load_separator(workspace / "data" / "models" / model)
     (piece,) = prepared_pieces(workspace / "data" / "urmp")
-    scored = evaluate.separate_all(separator, read_segments([piece]), 8)
+    scored = evaluate.separate_all(separator, read_segments([piece], Protocol()), 8)
     expected = np.concatenate([estimates for _, estimates in scored], axis=1)
     assert [source.instrument for source in piece.sources] == ["Violin", "Cello"]
     got = waves(out, "Violin", "Cello")
@@ -181,18 +181,19 @@ def test_the_original_rate_and_16_bits(separate, out, mix):
 
 
 def test_equal_inputs_give_equal_bytes_and_nothing_is_overwritten_unasked(
-    separate, out, mix, capsys, monkeypatch
+    separate, out, mix, capsys
 ):
-    assert separate(mix, "--model", "mhunet", "--instruments", "horn") == 0
+    arguments = (mix, "--model", "mhunet", "--instruments", "horn")
+    assert separate(*arguments) == 0
     files = {path.name: file_hash(path) for path in out.iterdir()}
+    wav = (out / "Horn.wav").read_bytes()
+    peak = wav.index(b"PEAK")
+    assert wav[peak + 12 : peak + 16] == bytes(4)  # libsndfile's time of writing
     (out / "mine.txt").write_text("mine")
-    assert separate(mix, "--model", "mhunet", "--instruments", "horn") == 1
-    message = capsys.readouterr().err
-    assert (
-        message
-        == f"solos separate: {out / 'Horn.wav'} is there: use --overwrite, or another --out\n"
-    )
-    assert separate(mix, "--model", "mhunet", "--instruments", "horn", "--overwrite") == 0
+    assert separate(*arguments) == 1
+    message = f"{out / 'Horn.wav'} is there: use --overwrite, or another --out"
+    assert capsys.readouterr().err == f"solos separate: {message}\n"
+    assert separate(*arguments, "--overwrite") == 0
     now = {path.name: file_hash(path) for path in out.iterdir()}
     assert now == files | {"mine.txt": now["mine.txt"]}
 
@@ -277,6 +278,18 @@ def test_what_is_no_recording_is_one_line(separate, out, tmp_path, capsys, conte
 def test_sound_without_a_picture_is_no_input_for_sound_of_pixels(separate, mix, capsys):
     assert separate(mix, "--model", "sop", "--players", 2) == 1
     assert "no picture of the players (--model mhunet needs none)" in capsys.readouterr().err
+
+
+def test_a_disk_that_refuses_is_one_line(separate, out, mix, capsys):
+    out.write_text("a file")
+    assert separate(mix, "--model", "mhunet") == 1
+    assert capsys.readouterr().err == f"solos separate: {out}: File exists\n"
+
+
+def test_the_library_does_not_know_its_command():
+    for path in sorted((ROOT / "solos").rglob("*.py")):
+        if path.parent.name != "commands" and path.name not in ("cli.py", "__main__.py"):
+            assert "solos.commands" not in path.read_text(), path
 
 
 def test_two_inputs_of_one_name_are_refused(separate, out, mix, tmp_path, capsys):

@@ -110,7 +110,7 @@ def test_all_problems_are_listed_at_once(tmp_path, content):
     [
         ("model", {"x": {"network": "sop", "init": "scratch", "epochs": 0}}, "random weights"),
         ("model", {"x": {"network": "mhunet", "init": "music", "epochs": 1}}, "Sound of Pixels'"),
-        ("model", {"x": {"network": "unet", "init": "scratch", "epochs": 1}}, "'sop' or 'mhunet'"),
+        ("model", {"x": {"network": "unet", "init": "scratch", "epochs": 1}}, "no train.unet"),
         ("model", {}, "at least 1 item"),
         ("pretrained", {"source": "files", **NO_PLACE}, "pretrained.path"),
         ("pretrained", {"source": "url", **NO_PLACE}, "pretrained.url"),
@@ -154,3 +154,12 @@ def test_the_protocol_is_the_authors(in_root, tmp_path, data):
     compose(tmp_path / "params.yaml", [f"data={data}"])
     evaluate = load_params(tmp_path / "params.yaml").evaluate
     assert evaluate.model_dump(exclude={"batch_size", "masks"}) == Protocol().model_dump()
+
+
+def test_another_networks_recipe_is_checked_like_the_papers(tmp_path, content):
+    content["train"]["unet"] = content["train"]["mhunet"] | {"lr": 0.5}
+    content["model"]["unet"] = {"network": "unet", "init": "scratch", "epochs": 1}
+    assert load_params(write(tmp_path, content)).train.unet.lr == 0.5
+    content["train"]["unet"]["momentum"] = 0.9
+    with pytest.raises(ConfigError, match=r"train.unet.mhunet.momentum: Extra inputs"):
+        load_params(write(tmp_path, content))

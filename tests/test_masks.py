@@ -1,5 +1,6 @@
 import torch
 
+from solos import SEGMENT
 from solos.masks import (
     apply_masks,
     binary_masks,
@@ -7,7 +8,7 @@ from solos.masks import (
     log_input,
     ratio_masks,
 )
-from solos.stft import stft
+from solos.stft import istft, log_unwarp, stft
 
 MAGS = torch.tensor([[3.0, 1.0, 0.0, 2.0], [1.0, 4.0, 0.0, 2.0]]).reshape(2, 2, 2)
 
@@ -49,3 +50,16 @@ def test_masks_of_ones_give_the_mixture_back():
 def test_estimates_are_clipped():
     wave = torch.rand(1000 * 10) - 0.5
     assert apply_masks(stft(wave), torch.full((1, 256, 40), 9.0), wave.numel()).abs().max() == 1
+
+
+def test_masks_are_decided_at_a_half_when_unwarped():
+    mix = torch.rand(SEGMENT) - 0.5
+    masks = torch.full((2, 256, 256), 0.7)
+    masks[1] = 0.3
+    kept, dropped = apply_masks(stft(mix), masks, SEGMENT, decide=True)
+    assert torch.allclose(kept, mix, atol=1e-5) and not dropped.any()
+    ramp = torch.linspace(0, 1, 256)[:, None].expand(1, 256, 256)  # crosses a half between two bins
+    estimate = apply_masks(stft(mix), ramp, SEGMENT, decide=True)
+    linear = (log_unwarp(ramp) > 0.5).float()
+    assert set(linear.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(estimate, istft(stft(mix) * linear, SEGMENT).clamp(-1, 1))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from solos import INSTRUMENTS
+from solos.recipes import MhuRecipe
 
 PAPER_CHANNELS = (32, 64, 128, 256, 512, 512)
 
@@ -94,3 +95,8 @@ class MultiHeadUNet(nn.Module):
         for block, skip in zip(self.decoder, reversed(self.encoder(x)), strict=True):
             y = block(y, skip)
         return torch.softmax(y, dim=1)
+
+
+def build(recipe: MhuRecipe) -> MultiHeadUNet:
+    """The network that a recipe describes."""
+    return MultiHeadUNet(recipe.channels, recipe.dropout)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import resnet18
 
+from solos.recipes import SopRecipe
+
 RELEASED_CHANNELS = (64, 128, 256, 512, 512, 512, 512)
 
 
@@ -166,6 +168,11 @@ class SoundOfPixels(nn.Module):
             for row in places.unbind(dim=1)  # (K, w)
         ]
         return torch.stack(rows)
+
+
+def build(recipe: SopRecipe) -> SoundOfPixels:
+    """The network that a recipe describes."""
+    return SoundOfPixels(recipe.channels, recipe.components, recipe.init_std)
 
 
 def _initialise(module: nn.Module, std: float) -> None:

@@ -23,7 +23,7 @@ LOSSES = (
     ("sop", "Sound of Pixels: validation loss", "weighted binary cross-entropy"),
     ("mhunet", "Multi-Head U-Net: loss and curriculum", "squared error of the masks"),
 )
-"""Network, heading of its figure, and what its loss is."""
+"""Recipe, heading of its figure, and what its loss is."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Run:
     metrics: Mapping[str, dict]
     """Of each row, as :func:`solos.report.read_metrics` gives them."""
     networks: Mapping[str, str]
-    """``sop`` or ``mhunet`` of each trained row."""
+    """The network of each trained row, by its name in ``train``."""
+    recipes: Mapping[str, str]
+    """Of each trained row: ``sop`` or ``mhunet``."""
     sets: Sequence[str]
     """Names of the training sets."""
     protocol: Protocol
@@ -150,15 +152,15 @@ def _breakdowns(
 
 
 def _curves(run: Run) -> list[tuple[str, str]]:
-    networks = {**run.networks, MUSIC: "sop"}
-    logs = curves.read_curves(run.data / "training", list(networks))
+    recipes = {**run.recipes, MUSIC: "sop"}
+    logs = curves.read_curves(run.data / "training", list(recipes))
     logs = {row: log for row, log in logs.items() if len(log) > 1}  # others were only taken over
     names = {row: name_of(row) for row in run.rows} | {MUSIC: "on MUSIC"}
     found = []
-    for network, heading, loss in LOSSES:
-        some = {row: log for row, log in logs.items() if networks[row] == network}
+    for recipe, heading, loss in LOSSES:
+        some = {row: log for row, log in logs.items() if recipes[row] == recipe}
         if some:
-            found.append((heading, curves.losses(some, names, loss, f"loss-{network}")))
+            found.append((heading, curves.losses(some, names, loss, f"loss-{recipe}")))
     return found
 
 
