@@ -9,7 +9,9 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+import torchvision
 from dvclive import Live
 from torch import distributed, nn
 
@@ -20,8 +22,11 @@ from solos.distributed import ALONE, Processes
 from solos.errors import UserError
 from solos.files import file_hash, fingerprint
 from solos.tasks import Task
-from solos.training import Checkpoint, train
+from solos.training import train
+from solos.training_state import Checkpoint
 
+EXPORTED = "exported"
+"""Marks a checkpoint whose training is done."""
 log = logging.getLogger(__name__)
 
 
@@ -36,6 +41,8 @@ def fit(task: Task, network: nn.Module, epochs: int, start: Path, output: Path, 
     processes = join(task.recipe.device)
     identity = run_identity(task, epochs, start, processes)
     folder = WORK / "train" / output.name / fingerprint(identity)
+    if processes.first:
+        _remove_exported(folder)
     checkpoint = Checkpoint(folder / "last.pth", identity)
     with ExitStack() as stack:
         log_epoch, bar = _silent, _bare
@@ -47,8 +54,18 @@ def fit(task: Task, network: nn.Module, epochs: int, start: Path, output: Path, 
         about = {"network": network_name(network), **best, "recipe": task.recipe.model_dump()}
         save_network(output, network.cpu(), about)
         log.info("%s: best epoch %d, validation loss %.5f", output, best["epoch"], best["val_loss"])
-        shutil.rmtree(folder)  # of hundreds of megabytes; what it was for is exported
+        (folder / EXPORTED).touch()
     processes.leave()
+
+
+def _remove_exported(own: Path) -> None:
+    """Checkpoints, of hundreds of megabytes, of the row's other trainings that are exported.
+
+    Each is kept until the next training of its row: by then DVC has taken the outputs.
+    """
+    for folder in sorted(own.parent.glob("*")):
+        if folder != own and (folder / EXPORTED).exists():
+            shutil.rmtree(folder)
 
 
 def join(device: str) -> Processes:
@@ -58,6 +75,8 @@ def join(device: str) -> Processes:
         UserError: there are more processes than GPUs for them.
     """
     if not distributed.is_torchelastic_launched():
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UserError("launcher: start several processes by torchrun, no other launcher")
         return ALONE
     gpu = find_device(device).type == "cuda"
     if gpu:
@@ -92,16 +111,24 @@ def run_identity(task: Task, epochs: int, start: Path, processes: Processes) -> 
     data = [task.train.spectrograms / "recordings.csv"]
     data += sorted(task.train.spectrograms.glob("*.peak.npy"))
     data += sorted(start.glob("*.pth"))
-    pictures = sorted(task.train.extracted.glob("*.zip"))
+    sized = sorted(task.train.extracted.glob("*.zip"))
+    sized += sorted(task.train.spectrograms.glob("*.npy"))
     return {
         "recipe": task.recipe.model_dump(),
         "epochs": epochs,
         "seed": task.seed,
         "processes": processes.count,
-        "torch": str(torch.__version__),
+        "versions": [str(module.__version__) for module in (torch, torchvision, np)],
+        "device": _device_name(task.recipe.device),
         "hashes": [[path.name, file_hash(path)] for path in [*data, *_code()]],
-        "pictures": [[path.name, path.stat().st_size] for path in pictures],
+        "sizes": [[path.name, path.stat().st_size] for path in sized],
     }
+
+
+def _device_name(name: str) -> str:
+    """What the training runs on: another one rounds otherwise."""
+    device = find_device(name)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _code() -> list[Path]:

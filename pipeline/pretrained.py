@@ -1,6 +1,7 @@
 """Sound of Pixels' MUSIC weights: trained here on MUSIC, or the released files."""
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def main(params: Params) -> None:
     if params.pretrained.source == "train":
         train_on_music(params, network)
         return
+    if os.environ.get("RANK", "0") != "0":
+        return  # started by torchrun: one process is enough to copy files
     LOGS.mkdir(parents=True, exist_ok=True)  # nothing is trained, so there is nothing to log
     if params.pretrained.source == "files":
         take_over(Path(params.pretrained.path), network)

@@ -103,17 +103,29 @@ def load_weights(folder: Path, network: nn.Module) -> None:
         UserError: a file is missing, or a tensor's name or shape differs; the first few are named.
     """
     for name, part in weight_files(network).items():
-        state = load_state(folder / name)
-        if not isinstance(state, dict):
-            raise UserError(f"{folder / name} holds no state dict, but {type(state).__name__}")
-        problems = _differences(part.state_dict(), state)
-        if problems:
-            listed = "\n  ".join(problems[:3])
-            raise UserError(
-                f"{folder / name} does not fit the network ({len(problems)} difference(s)):\n"
-                f"  {listed}\nMake train.sop.channels and components those of the file's network"
-            )
-        part.load_state_dict(state)
+        advice = "Make train.sop.channels and components those of the file's network"
+        load_strictly(part, load_state(folder / name), folder / name, advice)
+
+
+def load_strictly(part: nn.Module, state: object, path: Path, advice: str) -> None:
+    """Load a state dict that must be the module's own in every name and shape.
+
+    Args:
+        path, advice: where it is from and what to do, for the message.
+
+    Raises:
+        UserError: it is none, or differs; the first few tensors are named.
+    """
+    if not isinstance(state, dict):
+        raise UserError(f"{path} holds no state dict, but {type(state).__name__}")
+    problems = _differences(part.state_dict(), state)
+    if problems:
+        listed = "\n  ".join(problems[:3])
+        raise UserError(
+            f"{path} does not fit the network ({len(problems)} difference(s)):\n"
+            f"  {listed}\n{advice}"
+        )
+    part.load_state_dict(state)
 
 
 def _differences(expected: dict, found: dict) -> list[str]:

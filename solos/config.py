@@ -200,7 +200,8 @@ class Protocol(Section):
     silence: Annotated[float, Field(ge=0)] = 1e-5
     """Σ|x| up to which a reference or estimate is silent, and its segment skipped."""
     repeats: Literal["merge", "each"] = "merge"
-    """Whether the parts of one instrument are summed into one reference, or scored each."""
+    """Whether the parts of one instrument are summed into one reference, or scored each. A network
+    without sight then has one estimate for all players of an instrument."""
     mixture: Literal["file", "sum"] = "file"
     """What is separated: URMP's own AuMix, or the sum of the parts."""
     backend: Literal["torch", "mir_eval"] = "torch"

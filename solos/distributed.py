@@ -37,10 +37,13 @@ class Processes:
             distributed.all_reduce(values)
         return values
 
-    def wait(self) -> None:
-        """Return when all processes have come here."""
+    def agree(self, value: object) -> bool:
+        """Whether all processes came here with an equal ``value``."""
+        values = [value]
         if self.count > 1:
-            distributed.barrier()
+            values = [None] * self.count
+            distributed.all_gather_object(values, value)
+        return all(other == value for other in values)
 
     def leave(self) -> None:
         """End the group, when this process has nothing more to tell the others."""

@@ -22,10 +22,11 @@ class StepSchedule(Section):
 
 
 class PlateauSchedule(Section):
-    """Learning rates multiplied by ``factor`` after ``patience`` epochs without improvement."""
+    """Learning rates multiplied by ``factor`` on plateaus of the validation loss."""
 
     kind: Literal["plateau"]
     patience: Count
+    """Epochs in a row without an improvement of one part in 10,000."""
     factor: Fraction
 
 
@@ -62,8 +63,9 @@ class Recipe(Section):
     workers: Annotated[int, Field(ge=0)]
     """Data-loading processes, for each training process."""
     device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["float32", "bfloat16"]
-    """bfloat16: mixed, by autocast; weights and their updates stay float32."""
+    precision: Literal["float32", "tf32", "bfloat16"]
+    """tf32: a GPU's convolutions round to 10 bits. bfloat16: mixed, by autocast; weights and their
+    updates stay float32."""
     channels_last: bool
     """Memory layout of convolutions."""
     compile: bool

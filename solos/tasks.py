@@ -9,7 +9,7 @@ from torch.nn import functional
 from torchvision.models import ResNet18_Weights, resnet18
 
 from solos import INSTRUMENTS
-from solos.checkpoint import load_state
+from solos.checkpoint import load_state, load_strictly
 from solos.dataset import MhuMixes, SopMixes, SpectrogramStore
 from solos.errors import UserError
 from solos.masks import decibel_input, log_input
@@ -95,7 +95,8 @@ def start_trunk(network: SoundOfPixels, recipe: SopRecipe, folder: Path) -> None
         log.info("ResNet-18 starts from random weights (train.sop.trunk_weights: random)")
         return
     trunk = resnet18()
-    trunk.load_state_dict(_imagenet_state(folder / TRUNK_FILE))
+    path = folder / TRUNK_FILE
+    load_strictly(trunk, _imagenet_state(path), path, "Put torchvision's own file there")
     network.frame.features.load_state_dict(nn.Sequential(*list(trunk.children())[:-2]).state_dict())
 
 
@@ -105,7 +106,7 @@ def _imagenet_state(path: Path) -> dict:
     weights = ResNet18_Weights.IMAGENET1K_V1
     try:
         return torch.hub.load_state_dict_from_url(weights.url, weights_only=True, check_hash=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter of another hash
         raise UserError(
             f"ImageNet weights of ResNet-18: {path} is missing and {weights.url} can't be fetched "
             f"({error}); put that file there, or set train.sop.trunk_weights=random"

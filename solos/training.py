@@ -5,10 +5,8 @@ index): a checkpoint needs no generator's state, only how far the training has c
 """
 
 import math
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,103 +15,18 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader, Dataset
 
-from solos.checkpoint import load_state, save_state
 from solos.device import find_device
 from solos.distributed import ALONE, Processes
 from solos.errors import UserError
-from solos.recipes import Curriculum, MhuRecipe, Recipe, StepSchedule
+from solos.files import fingerprint
+from solos.recipes import MhuRecipe, Recipe, StepSchedule
 from solos.tasks import Task
+from solos.training_state import Checkpoint, CurriculumState, Run
 
 Progress = Callable[[Iterable, str], Iterable]
 """Wraps the batches of an epoch: ``progress(batches, description)``."""
 Log = Callable[[dict], None]
 """Takes the record of an epoch: epoch, train_loss, val_loss, lr, max_src."""
-
-
-@dataclass
-class CurriculumState:
-    """Largest number of sources in a mix, raised by one on each plateau of the validation loss."""
-
-    max_src: int
-    best: float = math.inf
-    stagnant: int = 0
-    """Epochs since the loss last improved, or since the last rise."""
-
-    def update(self, val_loss: float, curriculum: Curriculum) -> None:
-        """Count an epoch: after ``patience`` stagnant ones the maximum rises, up to ``stop``."""
-        if val_loss < self.best - curriculum.min_delta:
-            self.best, self.stagnant = val_loss, 0
-            return
-        self.stagnant += 1
-        if self.stagnant >= curriculum.patience and self.max_src < curriculum.stop:
-            self.max_src, self.stagnant = self.max_src + 1, 0
-
-
-@dataclass
-class Run:
-    """All that changes during training."""
-
-    network: nn.Module
-    optimizer: Optimizer
-    schedule: LRScheduler
-    curriculum: CurriculumState
-    history: list[dict] = field(default_factory=list)
-    best: dict = field(default_factory=dict)
-    """Epoch, loss and weights of the lowest validation loss."""
-    losses: list[float] = field(default_factory=list)
-    """Of the steps taken in the epoch that the history lacks."""
-
-    def state(self) -> dict:
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "curriculum": vars(self.curriculum),
-            "history": self.history,
-            "best": self.best,
-            "losses": self.losses,
-        }
-
-    def restore(self, state: dict) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.curriculum = CurriculumState(**state["curriculum"])
-        self.history, self.best = state["history"], state["best"]
-        self.losses = state["losses"]
-
-
-@dataclass
-class Checkpoint:
-    """The file that an unfinished training goes on from."""
-
-    path: Path
-    identity: dict = field(default_factory=dict)
-    """Configuration, code and data of the training, as plain values: kept in the file."""
-    every: float = 600.0
-    """Seconds of an epoch after which it is written anew; it also is after each epoch."""
-    _written: float = field(default_factory=time.monotonic)
-
-    def restore(self, run: Run) -> None:
-        """Put ``run`` where the file's was, if there is one.
-
-        Raises:
-            UserError: the file is of another training, or damaged.
-        """
-        if not self.path.exists():
-            return
-        state = load_state(self.path)
-        if state["identity"] != self.identity:
-            raise UserError(f"{self.path} is of another training: remove it and run again")
-        run.restore(state)
-
-    def write(self, run: Run) -> None:
-        save_state(self.path, run.state() | {"identity": self.identity})
-        self._written = time.monotonic()
-
-    def write_if_due(self, run: Run) -> None:
-        if time.monotonic() - self._written >= self.every:
-            self.write(run)
 
 
 @dataclass(frozen=True)
@@ -140,7 +53,10 @@ class Worker:
         recipe = self.task.recipe
         shares = self.processes.shares(len(mixes), recipe.batch_size)[skip:]
         shares = [share for share in shares if share]  # validation's last batch may be too small
-        return DataLoader(mixes, batch_sampler=shares, num_workers=recipe.workers)
+        pinned = self.device.type == "cuda"
+        return DataLoader(
+            mixes, batch_sampler=shares, num_workers=recipe.workers, pin_memory=pinned
+        )
 
 
 def train(
@@ -168,12 +84,12 @@ def train(
         UserError: a loss or gradient is no longer finite, or a batch has too few mixes to share.
     """
     recipe = task.recipe
-    device = find_device(recipe.device)
+    device = find_device(recipe.device, tf32=recipe.precision == "tf32")
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     network.to(device, memory_format=layout)
     run = _start(task, network)
     checkpoint.restore(run)
-    processes.wait()  # until all have read what the first one is about to replace
+    _check_start(run, checkpoint, processes)  # also waits until all have read the file
     for record in run.history:
         log(record)
     computing = torch.compile(network) if recipe.compile else network
@@ -185,6 +101,20 @@ def train(
         log(run.history[-1])
     network.load_state_dict(run.best["weights"])
     return {key: run.best[key] for key in ("epoch", "val_loss")}
+
+
+def _check_start(run: Run, checkpoint: Checkpoint, processes: Processes) -> None:
+    """Processes that begin differently would wait for each other for ever.
+
+    Raises:
+        UserError: as they do where they don't share one file system, data set and version.
+    """
+    state = [len(run.history), len(run.losses), fingerprint(checkpoint.identity)]
+    if not processes.agree(state):
+        raise UserError(
+            f"{checkpoint.path}: the processes differ in where they start, or in code and data: "
+            "they need a file system in common"
+        )
 
 
 def _start(task: Task, network: nn.Module) -> Run:
@@ -207,7 +137,8 @@ def make_schedule(recipe: Recipe, optimizer: Optimizer) -> LRScheduler:
     schedule = recipe.schedule
     if isinstance(schedule, StepSchedule):
         return MultiStepLR(optimizer, schedule.milestones, schedule.gamma)
-    return ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=schedule.patience)
+    patience = schedule.patience - 1  # torch's is the number of stagnant epochs that are let pass
+    return ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=patience, threshold=1e-4)
 
 
 def _epoch(
@@ -221,17 +152,24 @@ def _epoch(
         mixes = task.train_mixes(epoch, run.curriculum.max_src)
         _check_shares(worker, len(mixes))
         batches = progress(worker.batches(mixes, skip=len(run.losses)), f"epoch {epoch}")
-        for batch in batches:
+        for batch in _named_errors(batches):
             run.losses.append(_step(worker, run, batch, epoch, len(mixes)))
             if worker.processes.first:
                 checkpoint.write_if_due(run)
         record["train_loss"] = float(np.mean(run.losses))
     mixes = task.val_mixes()
-    record["val_loss"] = validate(
-        worker, progress(worker.batches(mixes), f"epoch {epoch}, validation")
-    )
+    batches = progress(worker.batches(mixes), f"epoch {epoch}, validation")
+    record["val_loss"] = validate(worker, _named_errors(batches), epoch)
     _after(task, run, record)
     return record
+
+
+def _named_errors(batches: Iterable[dict]) -> Iterator[dict]:
+    """The batches; a user's error from a loading process as it was there, without its traceback."""
+    try:
+        yield from batches
+    except UserError as error:
+        raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from None
 
 
 def _check_shares(worker: Worker, n_mixes: int) -> None:
@@ -272,7 +210,7 @@ def _step_seed(*numbers: int) -> int:
 
 
 @torch.inference_mode()
-def validate(worker: Worker, batches: Iterable) -> float:
+def validate(worker: Worker, batches: Iterable, epoch: int) -> float:
     """Mean loss over the mixes, each counting the same."""
     worker.network.eval()
     totals = torch.zeros(2, dtype=torch.float64)  # sum of losses, mixes
@@ -280,7 +218,7 @@ def validate(worker: Worker, batches: Iterable) -> float:
         size = len(batch["mix_mag"])
         totals += torch.tensor([worker.loss(worker.network, batch).item() * size, size])
     total, count = worker.processes.sum(totals.to(worker.device)).tolist()
-    return _finite(total / count, "validation loss")
+    return _finite(total / count, f"validation loss, epoch {epoch}")
 
 
 def _finite(value: float, what: str) -> float:

@@ -10,7 +10,8 @@ from pipeline.fit import join
 from solos.checkpoint import build_network
 from solos.recipes import MhuRecipe, SopRecipe
 from solos.tasks import make_task
-from solos.training import Checkpoint, train
+from solos.training import train
+from solos.training_state import Checkpoint
 
 
 def main(description: Path, output: Path) -> None:
@@ -21,7 +22,10 @@ def main(description: Path, output: Path) -> None:
     torch.manual_seed(1)
     records: list[dict] = []
     processes = join(recipe.device)
-    checkpoint = Checkpoint(Path(given["checkpoint"]))
+    path = Path(given["checkpoint"])
+    if given.get("own_checkpoints"):
+        path = path.with_stem(f"{path.stem}{processes.rank}")
+    checkpoint = Checkpoint(path)
     network = build_network(recipe)
     train(task, network, given["epochs"], checkpoint, records.append, lambda b, _: b, processes)
     if processes.first:

@@ -13,7 +13,8 @@ from solos.checkpoint import build_network
 from solos.distributed import ALONE, GlobalBatchNorm, Processes
 from solos.errors import UserError
 from solos.tasks import make_task
-from solos.training import Checkpoint, train
+from solos.training import train
+from solos.training_state import Checkpoint
 
 ONE = [sys.executable]
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -90,6 +91,16 @@ def test_each_process_draws_its_own_dropout(describe, tmp_path):
     assert curves(first) != curves(train_with(ONE, tmp_path, "c", description))
 
 
+def test_processes_that_start_differently_are_refused(describe, tmp_path):
+    """A checkpoint for each, as without a common file system: the first alone has one."""
+    description = describe("mhunet", dropout=0.0) | {"epochs": 1}
+    train_with(TWO, tmp_path, "shared", description)
+    (tmp_path / "shared.pth").rename(tmp_path / "own0.pth")
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        train_with(TWO, tmp_path, "own", description | {"own_checkpoints": True})
+    assert b"the processes differ in where they start" in caught.value.stderr
+
+
 def test_shares_make_up_the_batches_of_one_process():
     def batches(n, size, count):
         shares = [Processes(rank, count).shares(n, size) for rank in range(count)]
@@ -104,8 +115,8 @@ def test_shares_make_up_the_batches_of_one_process():
 def test_a_batch_that_is_too_small_to_share_is_refused(
     training_set, mhu_recipe, tmp_path, monkeypatch
 ):
-    for name in ("parallel", "wait", "sum"):
-        monkeypatch.setattr(Processes, name, lambda self, *values: values[0] if values else None)
+    for name in ("parallel", "agree", "sum"):
+        monkeypatch.setattr(Processes, name, lambda self, value: value)
     recipe = mhu_recipe.model_copy(update={"train_mixes": 9, "batch_size": 8})
     task = make_task(recipe, 0, *training_set)
     network, checkpoint = build_network(recipe), Checkpoint(tmp_path / "last.pth")

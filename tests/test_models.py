@@ -97,7 +97,10 @@ def test_localization_follows_the_visual_vectors():
 
 
 def test_localization_at_the_released_size_of_a_picture():
-    network = SoundOfPixels([4, 8, 8], 3).eval()
+    network = SoundOfPixels([4, 8, 8], 3)
+    with pytest.raises(ValueError, match="eval"):
+        network.localize(torch.randn(1, 3, 1, 64, 64), torch.randn(1, 1, 256, 256))
+    network.eval()
     maps = network.localize(torch.randn(2, 3, 3, 224, 224), torch.randn(2, 1, 256, 256))
     assert maps.shape == (2, 14, 14) and (maps >= 0).all()
 
@@ -165,3 +168,39 @@ def test_mhunet_block_is_a_convolution_of_the_concatenation():
     y = torch.nn.functional.conv2d(both, weight, padding=1)
     y = torch.relu(y / torch.sqrt(norm.running_var[:4, None, None] + norm.eps))
     assert torch.allclose(found, block.upsample(y), atol=1e-5)
+
+
+@torch.inference_mode()
+def test_mhunet_is_thirteen_decoders_in_a_loop():
+    """The whole network, as the paper draws it: each decoder concatenates, convolves, upsamples."""
+    network = MultiHeadUNet([4, 8, 8], heads=3).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+    x = torch.randn(2, 1, 64, 64)
+    skips = network.encoder(x)[::-1]
+    logits = []
+    for head in range(3):
+        y = None
+        for block, skip in zip(network.decoder, skips, strict=True):
+            y = plain_block(block, head, y, skip)
+        logits.append(y)
+    expected = torch.softmax(torch.cat(logits, dim=1), dim=1)
+    assert torch.allclose(network(x), expected, atol=1e-6)
+
+
+def plain_block(block, head: int, own: torch.Tensor | None, skip: torch.Tensor) -> torch.Tensor:
+    """One decoder's share of a block of all of them."""
+    width = block.skip.out_channels // 3
+    mine = slice(head * width, (head + 1) * width)
+    weight, x = block.skip.weight[mine], skip
+    if own is not None:
+        weight, x = torch.cat([block.own.weight[mine], weight], dim=1), torch.cat([own, skip], 1)
+    y = torch.nn.functional.conv2d(x, weight, padding=1)
+    if isinstance(block.activate, torch.nn.Sequential):
+        norm = block.activate[0]
+        stats = [value[mine] for value in (norm.running_mean, norm.running_var)]
+        y = torch.nn.functional.batch_norm(y, *stats, norm.weight[mine], norm.bias[mine])
+        y = torch.relu(y)
+    return block.upsample(y)

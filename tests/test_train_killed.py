@@ -16,6 +16,8 @@ from closure import ROOT
 from solos.checkpoint import load_state
 
 EPOCHS = 6
+STEPS = {"sop": 3, "mhunet": 12}
+"""Of an epoch."""
 
 
 @pytest.fixture
@@ -39,9 +41,21 @@ def workspace(training_set, sop_recipe, mhu_recipe, tmp_path):
     return make
 
 
-def start(folder: Path, row: str) -> subprocess.Popen:
+EAGER = """
+import sys
+from functools import partial
+from pipeline import fit, train
+from pipeline.common import run_stage
+fit.Checkpoint = partial(fit.Checkpoint, every=0.0)
+run_stage(train.main, ())
+"""
+"""The stage, but for its checkpoint: after every step, not every ten minutes."""
+
+
+def start(folder: Path, row: str, eager: bool = True) -> subprocess.Popen:
+    program = ["-c", EAGER] if eager else ["-m", "pipeline.train"]
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.train", row],
+        [sys.executable, *program, row],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"},
         stderr=subprocess.PIPE,
@@ -49,27 +63,30 @@ def start(folder: Path, row: str) -> subprocess.Popen:
     )
 
 
-def kill_in_epoch(process: subprocess.Popen, epoch: int, pause: float) -> None:
-    """SIGKILL some time after the epoch before has been logged."""
-    for line in process.stderr:
-        if line.startswith(f"epoch {epoch - 1},"):
-            time.sleep(pause)
+def kill_at(process: subprocess.Popen, folder: Path, epoch: int, step: int) -> None:
+    """SIGKILL within an epoch, once so many of its steps are taken."""
+    while process.poll() is None:
+        found = list(folder.glob("*/last.pth"))
+        state = load_state(found[0]) if found else {"history": [], "losses": []}
+        if len(state["history"]) >= epoch and len(state["losses"]) >= step:
             process.send_signal(signal.SIGKILL)
-            break
+        time.sleep(0.002)
     process.communicate()
 
 
 @pytest.mark.parametrize("row", ["sop", "mhunet"])
-def test_killed_three_times_exports_the_same_bytes(row, workspace):
+def test_killed_at_three_steps_exports_the_same_bytes(row, workspace):
     whole, killed = workspace("whole"), workspace("killed")
-    assert start(whole, row).communicate() and (whole / "data/models" / row).is_dir()
+    assert start(whole, row, eager=False).communicate() and (whole / "data/models" / row).is_dir()
+    checkpoints = killed / ".work/train" / row
     moments = random.Random(row)
     for epoch in sorted(moments.sample(range(1, EPOCHS + 1), 3)):
+        step = moments.randint(1, STEPS[row] - 1)
         process = start(killed, row)
-        kill_in_epoch(process, epoch, moments.uniform(0, 0.3))
+        kill_at(process, checkpoints, epoch, step)
         assert process.returncode == -signal.SIGKILL
         assert not (killed / "data/models").exists()
-    (checkpoint,) = (killed / ".work/train" / row).glob("*/last.pth")
+    (checkpoint,) = checkpoints.glob("*/last.pth")
     assert len(load_state(checkpoint)["history"]) >= epoch  # what the last run goes on from
     last = start(killed, row)
     assert "epoch 0," in last.communicate()[1] and last.returncode == 0

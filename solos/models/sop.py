@@ -151,7 +151,12 @@ class SoundOfPixels(nn.Module):
 
         Returns:
             (B, H / 16, W / 16).
+
+        Raises:
+            ValueError: the network is in training mode, whose statistics a picture must not change.
         """
+        if self.training:
+            raise ValueError("localize: call eval() first")
         places = torch.sigmoid(self.frame.feature_map(frames).amax(dim=2))  # (B, K, h, w)
         maps = [self._energies(*sample) for sample in zip(places, log_mag, strict=True)]
         return torch.stack(maps)
