@@ -78,6 +78,20 @@ def read_audio(path: Path) -> NDArray[np.float32]:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
+def peak_samples(path: Path) -> int:
+    """How many samples of a WAV, of any channel, are at full scale of 16 bits or beyond.
+
+    Raises:
+        MediaError: it can't be read.
+    """
+    full = 1 - 2**-15
+    try:
+        blocks = soundfile.blocks(path, blocksize=BLOCK, dtype="float32")
+        return sum(int((np.abs(block) >= full).sum()) for block in blocks)
+    except soundfile.LibsndfileError as error:
+        raise MediaError("unreadable", f"{path.name}: {error.error_string}") from None
+
+
 def read_blocks(path: Path) -> Iterator[NDArray[np.float32]]:
     """What :func:`read_audio` gives, in consecutive blocks."""
     try:

@@ -71,7 +71,9 @@ def _scores(segment: Segment, rows: list[NDArray], protocol: Protocol) -> NDArra
 def _pes(segment: Segment, estimates: NDArray) -> NDArray | None:
     """(n_src,), of skipped segments too: where a reference is silent, only this can be said."""
     waves = (segment.mix, segment.references, estimates)
-    if segment.mix.size < _SHORTEST or not all(np.isfinite(wave).all() for wave in waves):
+    if segment.mix.size < _SHORTEST or len(segment.references) < 2:
+        return None
+    if not all(np.isfinite(wave).all() for wave in waves):
         return None
     return pes(references=segment.references, estimates=estimates, mix=segment.mix)
 
@@ -102,8 +104,9 @@ def _lines(
 def _skip_reason(segment: Segment, estimates: NDArray, protocol: Protocol) -> str:
     if len(segment.references) < 2:
         return "one instrument: nothing to separate"
-    if segment.mix.size < _SHORTEST:
-        return f"too short: {segment.mix.size} samples"
+    shortest = protocol.segment if protocol.tail == "drop" else _SHORTEST
+    if segment.mix.size < shortest:
+        return f"too short: {segment.mix.size} samples of {shortest}"
     reasons = []
     for kind, waves in (("reference", segment.references), ("estimate", estimates)):
         for source, level in zip(segment.piece.sources, np.abs(waves).sum(axis=-1), strict=True):
@@ -117,8 +120,11 @@ def _skip_reason(segment: Segment, estimates: NDArray, protocol: Protocol) -> st
 def summarize(table: pd.DataFrame) -> dict:
     """Mean and population std of each metric over all scored sources, rounded to 4 decimals.
 
+    Of finite scores only: an estimate orthogonal to its reference has an SI-SDR of -inf.
+
     Returns:
-        ``{"SDR": {"mean", "std"}, ..., "segments", "skipped"}``; the counts are of segments.
+        ``{"SDR": {"mean", "std"}, ..., "segments", "skipped"}``; the counts are of segments. If
+        there are scores that are not finite, also how many of which metric (``not_finite``).
 
     Raises:
         UserError: nothing was scored; the message lists the reasons.
@@ -127,14 +133,17 @@ def summarize(table: pd.DataFrame) -> dict:
     if scored.empty:
         reasons = "; ".join(sorted(set(table["skipped"]))) or "no segments"
         raise UserError(f"all {_count_segments(table)} segment(s) were skipped: {reasons}")
+    finite = scored[list(METRICS)].where(np.isfinite(scored[list(METRICS)]))
+    mean, std, missing = finite.mean(), finite.std(ddof=0), finite.isna().sum()
     summary: dict = {
-        metric: {
-            "mean": round(float(scored[metric].mean()), 4),
-            "std": round(float(scored[metric].std(ddof=0)), 4),
-        }
-        for metric in METRICS
+        metric: {"mean": _rounded(mean[metric]), "std": _rounded(std[metric])} for metric in METRICS
     }
-    return summary | _counts(table)
+    left_out = {metric: int(count) for metric, count in missing.items() if count}
+    return summary | _counts(table) | ({"not_finite": left_out} if left_out else {})
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)
 
 
 def _counts(table: pd.DataFrame) -> dict[str, int]:
@@ -187,4 +196,4 @@ def _write_table(row: str, lines: Iterable[dict], folder: Path) -> pd.DataFrame:
 
 def _write_summary(summary: dict, path: Path) -> None:
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n")
+        temporary.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")

@@ -110,9 +110,10 @@ def pes(*, references: ArrayLike, estimates: ArrayLike, mix: ArrayLike) -> NDArr
     """Predicted energy at silence: what is left in an estimate where its reference is silent.
 
     The estimate's energy over all windows of 512 samples (46 ms) in which the reference lies 60 dB
-    below the mixture's mean level, relative to the mixture's energy in them: 0 dB for the mixture
-    itself, less is better, -100 dB at least. After Schulze-Forster, Doire, Richard and Badeau,
-    "Weakly informed audio source separation" (WASPAA 2019), whose figure is not relative.
+    below the mixture's mean level and the mixture does not, relative to the mixture's energy in
+    them: 0 dB for the mixture itself, less is better, -100 dB at least. After Schulze-Forster,
+    Doire, Richard and Badeau, "Weakly informed audio source separation" (WASPAA 2019), whose figure
+    is not relative.
 
     Args:
         references, estimates: as for :func:`bss_eval`, of one segment.
@@ -129,7 +130,8 @@ def pes(*, references: ArrayLike, estimates: ArrayLike, mix: ArrayLike) -> NDArr
     if references.ndim != 2 or mix.shape != references.shape[1:] or mix.size < _WINDOW:
         raise ValueError(f"mix {mix.shape} of {references.shape}: one segment of a window or more")
     theirs, ours, whole = (_window_energies(wave) for wave in (references, estimates, mix))
-    silent = theirs <= _AT_SILENCE * whole.mean()  # (n_src, windows)
+    floor = _AT_SILENCE * whole.mean()
+    silent = (theirs <= floor) & (whole > floor)  # (n_src, windows)
     with np.errstate(divide="ignore", invalid="ignore"):
         left = (ours * silent).sum(axis=-1) / (whole * silent).sum(axis=-1)
         return 10 * np.log10(left + _LEAST)

@@ -10,6 +10,7 @@ of the files there are for them, be it one for all or one for each.
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from solos.audio import read_audio
+from solos.audio import peak_samples, read_audio
 from solos.config import Protocol
 from solos.errors import UserError
 from solos.evaluation import score_rows, skip_segment
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 
 Estimates = Mapping[str, list[NDArray | str]]
 """Of a piece: for each system, each source's samples at 11,025 Hz, or why there are none."""
-_FULL_SCALE = 1 - 2**-15
 _CLIPPED = 10  # samples at full scale from which a file is called clipped
 
 
@@ -81,30 +81,39 @@ def _score_piece(
 ) -> tuple[dict[str, list[dict]], list[str]]:
     """Each system's lines of a piece, and what is remarkable about its files."""
     torch.set_num_threads(1)  # the pieces run in parallel
-    lines: dict[str, list[dict]] = {row: [] for row in estimates}
     with TemporaryDirectory() as folder:
+        sources = _sources(piece, Path(folder), protocol)
+        prepared = Piece(piece.name, Path(folder) / "mix.wav", 0, sources)
         try:
-            prepared, remark = _prepare(piece, Path(folder), protocol)
+            n_samples, remark = _prepare(piece, Path(folder))
         except MediaError as error:
-            return lines, [f"{piece.name} is not scored: {error}"]
-        remarks = [f"{piece.name}: {remark}"] if remark else []
-        waves, complaints = _read_estimates(prepared, estimates)
+            nothing = Segment(prepared, 0, 0, np.zeros(0), np.zeros((len(sources), 0)))
+            reason = f"unusable references: {error}"
+            return {row: skip_segment(nothing, reason) for row in estimates}, [
+                f"{piece.name} is not scored: {error}"
+            ]
+        prepared = replace(prepared, n_samples=n_samples)
+        waves, remarks = _read_estimates(prepared, estimates)
+        lines: dict[str, list[dict]] = {row: [] for row in estimates}
         for segment in read_segments([prepared], protocol):
             for row, scored in _score_segment(segment, waves, protocol).items():
                 lines[row] += scored
-    return lines, remarks + complaints
+    return lines, [*([f"{piece.name}: {remark}"] if remark else []), *remarks]
 
 
-def _prepare(piece: UrmpPiece, folder: Path, protocol: Protocol) -> tuple[Piece, str]:
-    """A piece as the stage ``urmp`` prepares it, without pictures."""
+def _prepare(piece: UrmpPiece, folder: Path) -> tuple[int, str]:
     if piece.problem:
         raise MediaError("broken", piece.problem)
-    n_samples, remark = prepare_audio(piece, folder)
+    return prepare_audio(piece, folder)
+
+
+def _sources(piece: UrmpPiece, folder: Path, protocol: Protocol) -> tuple[Source, ...]:
+    """A piece's sources, of the files that :func:`solos.urmp.prepare_audio` writes."""
     groups: dict[object, list] = {}
     for part in piece.parts:
         key = part.instrument if protocol.repeats == "merge" else part.index
         groups.setdefault(key, []).append(part)
-    sources = [
+    return tuple(
         Source(
             instrument=parts[0].instrument,
             parts=tuple(part.index for part in parts),
@@ -112,8 +121,7 @@ def _prepare(piece: UrmpPiece, folder: Path, protocol: Protocol) -> tuple[Piece,
             frames=(),
         )
         for parts in groups.values()
-    ]
-    return Piece(piece.name, folder / "mix.wav", n_samples, tuple(sources)), remark
+    )
 
 
 def _read_estimates(
@@ -122,28 +130,31 @@ def _read_estimates(
     waves: dict[str, list[NDArray | str]] = {}
     remarks: list[str] = []
     for row, pieces in systems.items():
-        found = pieces.get(piece.name)
-        paths = {part.index: part.path for part in found.parts} if found else {}
-        waves[row] = [_read_estimate(source, paths) for source in piece.sources]
-        if not found:
+        if piece.name not in pieces:
             waves[row] = ["no estimates of this piece"] * len(piece.sources)
-        for source, wave in zip(piece.sources, waves[row], strict=True):
-            if not isinstance(wave, str) and (np.abs(wave) >= _FULL_SCALE).sum() >= _CLIPPED:
-                remarks.append(f"{row}, {piece.name}, {source.instrument}: clipped at full scale")
+            continue
+        paths = {part.index: part.path for part in pieces[piece.name].parts if part.path}
+        read = [_read_estimate(source, paths) for source in piece.sources]
+        waves[row] = [wave for wave, _ in read]
+        remarks += [f"{row}, {piece.name}: {remark}" for _, found in read for remark in found]
     return waves, remarks
 
 
-def _read_estimate(source: Source, paths: Mapping[int, Path | None]) -> NDArray | str:
-    """The sum of a source's files, as long as the shortest; or why there is none."""
-    files = [path for part in source.parts if (path := paths.get(part))]
+def _read_estimate(source: Source, paths: Mapping[int, Path]) -> tuple[NDArray | str, list[str]]:
+    """The sum of a source's files, as long as the shortest, or why there is none; and remarks."""
+    files = [paths[part] for part in source.parts if part in paths]
     if not files:
-        return f"no estimate of {source.instrument}"
+        return f"no estimate of {source.instrument}", []
     try:
+        remarks = [f"{path.name} is clipped" for path in files if peak_samples(path) >= _CLIPPED]
         waves = [read_audio(path) for path in files]
     except MediaError as error:
-        return f"estimate of {source.instrument}: {error}"
+        return f"estimate of {source.instrument}: {error}", []
+    if len(files) < len(source.parts):
+        names = ", ".join(path.name for path in files)
+        remarks.append(f"{names} is taken for all of {source.instrument}, parts {source.label}")
     length = min(map(len, waves))
-    return np.sum([wave[:length] for wave in waves], axis=0)
+    return np.sum([wave[:length] for wave in waves], axis=0), remarks
 
 
 def _score_segment(

@@ -113,9 +113,9 @@ def _sources(folder: Path, parts: pd.DataFrame, repeats: str) -> tuple[Source, .
 
 
 def segment_starts(piece: Piece, protocol: Protocol) -> range:
-    """First samples of a piece's segments."""
-    last = piece.n_samples if protocol.tail == "keep" else piece.n_samples - protocol.segment + 1
-    return range(0, last, protocol.segment)
+    """First samples of a piece's segments; one that is shorter than a segment is one, too short."""
+    tail = 0 if protocol.tail == "keep" else protocol.segment - 1
+    return range(0, max(1, piece.n_samples - tail), protocol.segment)
 
 
 def read_segments(pieces: Iterable[Piece], protocol: Protocol) -> Iterator[Segment]:

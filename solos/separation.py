@@ -1,7 +1,9 @@
 """Separating mixtures of any length with either network.
 
 The networks see 256 STFT frames at a time. Audio is cut into blocks of 65,535 samples, the paper's
-segments, of which the last one is padded with zeros; the blocks' estimates are put together again.
+segments, and the blocks' estimates are put together again. What is left at the end is separated as
+the end of a whole block, with what comes before it; only a recording shorter than a block is filled
+up, by its own reflection: networks never learned what zeros are.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from solos import HOP_LENGTH, INSTRUMENTS, SAMPLE_RATE, SEGMENT, SEGMENT_FRAMES
 from solos.checkpoint import build_network, load_weights, read_description
@@ -97,9 +98,10 @@ class Separator:
             B tensors (n_src, n_samples), ±1.
         """
         blocks = []
-        for start in range(0, mixes.shape[-1], SEGMENT):
+        for start, skip in block_starts(mixes.shape[-1]):
             targets = [wanted(start) if callable(wanted) else wanted for wanted in sources]
-            blocks.append(self._separate(mixes[:, start : start + SEGMENT], targets))
+            estimates = self._separate(mixes[:, start : start + SEGMENT], targets)
+            blocks.append([estimate[:, skip:] for estimate in estimates])
         return [torch.cat(estimates, dim=-1) for estimates in zip(*blocks, strict=True)]
 
     def stream(
@@ -144,26 +146,26 @@ class Separator:
         """
         device = next(self.network.parameters()).device
         total = torch.zeros(1, 1)
-        for start, wave in _cut(blocks, SEGMENT):
-            log_mag = log_input(log_warp(stft(_fill(wave).to(device)).abs()))[None, None]
+        for start, wave, _ in _cut(blocks, SEGMENT):
+            log_mag = log_input(log_warp(stft(fill(wave).to(device)).abs()))[None, None]
             total = total + self.network.localize(frames(start)[None].to(device), log_mag)[0].cpu()
         return total
 
     def _batches(
-        self, segments: Iterator[tuple[int, Tensor]], targets: Targets, batch_size: int
+        self, segments: Iterator[tuple[int, Tensor, int]], targets: Targets, batch_size: int
     ) -> Iterator[Tensor]:
         while batch := list(islice(segments, batch_size)):
-            mixes = torch.stack([_fill(wave) for _, wave in batch])
-            estimates = self._separate(mixes, [targets(start) for start, _ in batch])
-            for (_, wave), estimate in zip(batch, estimates, strict=True):
-                yield estimate[:, : len(wave)]
+            mixes = torch.stack([fill(wave) for _, wave, _ in batch])
+            estimates = self._separate(mixes, [targets(start) for start, _, _ in batch])
+            for (_, wave, skip), estimate in zip(batch, estimates, strict=True):
+                yield estimate[:, skip : len(wave)]
 
     @torch.inference_mode()
     def _separate(self, mixes: Tensor, sources: Sequence[Sequence[Target]]) -> list[Tensor]:
         """A block of up to 65,535 samples of each mixture."""
         device = next(self.network.parameters()).device
         length = mixes.shape[-1]
-        mix_specs = stft(_fill(mixes).to(device))  # (B, 512, 256)
+        mix_specs = stft(fill(mixes).to(device))  # (B, 512, 256)
         mix_mags = log_warp(mix_specs.abs()).unsqueeze(1)  # (B, 1, 256, 256)
         masks = self.predict_masks(mix_mags, sources)
         decide = self.masks == "binary" and self.needs_frames
@@ -191,24 +193,44 @@ class Separator:
         ]
 
 
-def _fill(waves: Tensor) -> Tensor:
-    """(..., n) -> (..., 65535), zeros after what there is."""
-    return functional.pad(waves, (0, SEGMENT - waves.shape[-1]))
+def fill(waves: Tensor) -> Tensor:
+    """(..., n) -> (..., 65535): what there is, then its reflection, to and fro."""
+    n = waves.shape[-1]
+    if n == SEGMENT:
+        return waves
+    places = torch.arange(SEGMENT) % max(1, 2 * (n - 1))
+    return waves[..., torch.minimum(places, (2 * (n - 1) - places).abs())]
 
 
-def _cut(blocks: Iterable[NDArray[np.float32]], hop: int) -> Iterator[tuple[int, Tensor]]:
-    """Segments, one every ``hop`` samples, with their starts; the last one may be shorter.
+def block_starts(n_samples: int) -> list[tuple[int, int]]:
+    """First sample of each block of a recording, and how many samples the block before has too.
+
+    Those are none but for the last block, which ends where the recording does.
+    """
+    starts = [(start, 0) for start in range(0, n_samples - SEGMENT + 1, SEGMENT)]
+    rest = n_samples % SEGMENT
+    if not rest:
+        return starts
+    first = max(0, n_samples - SEGMENT)
+    return [*starts, (first, n_samples - rest - first)]
+
+
+def _cut(blocks: Iterable[NDArray[np.float32]], hop: int) -> Iterator[tuple[int, Tensor, int]]:
+    """Segments, one every ``hop`` samples: first sample, samples, how many of these not to use.
 
     Each holds samples that no earlier one has, so at the end none is begun for an overlap alone.
+    The last one begins early enough to be whole, if the recording is as long.
     """
-    held, start = np.zeros(0, np.float32), 0
+    held, start, before = np.zeros(0, np.float32), 0, np.zeros(0, np.float32)
     for block in blocks:
         held = np.concatenate([held, block])
         while len(held) > SEGMENT:
-            yield start, torch.from_numpy(held[:SEGMENT])
-            held, start = held[hop:], start + hop
+            yield start, torch.from_numpy(held[:SEGMENT]), 0
+            before, held, start = held[:hop], held[hop:], start + hop
     if len(held):
-        yield start, torch.from_numpy(held)
+        skip = min(len(before), SEGMENT - len(held))
+        wave = np.concatenate([before[len(before) - skip :], held])
+        yield start - skip, torch.from_numpy(wave), skip
 
 
 def _join(estimates: Iterable[Tensor], fade: int) -> Iterator[Tensor]:

@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from solos import HOP_LENGTH, SEGMENT
 from solos.recipes import Recipe
 from solos.segments import Segment
-from solos.separation import Separator, Targets, picture_targets
+from solos.separation import Separator, Targets, block_starts, fill, picture_targets
 from solos.stft import log_warp, stft
 
 NO_VIDEO = "no video of the players, whom this network tells apart by sight"
@@ -36,11 +35,11 @@ def predict_masks(separator: Separator, segment: Segment) -> Tensor:
     """A network's masks of a segment, before any decision: (n_src, 256, 1 + n_samples // 256)."""
     device = next(separator.network.parameters()).device
     targets, masks = targets_of(segment, separator.recipe), []
-    for start in range(0, segment.mix.size, SEGMENT):
+    for start, skip in block_starts(segment.mix.size):
         block = torch.from_numpy(segment.mix[start : start + SEGMENT])
-        filled = functional.pad(block, (0, SEGMENT - block.numel())).to(device)
-        mag = log_warp(stft(filled).abs())[None, None]
-        masks += separator.predict_masks(mag, [targets(start)])
+        mag = log_warp(stft(fill(block).to(device)).abs())[None, None]
+        (found,) = separator.predict_masks(mag, [targets(start)])
+        masks.append(found[..., skip // HOP_LENGTH :])
     return torch.cat(masks, dim=-1)[..., : 1 + segment.mix.size // HOP_LENGTH].cpu()
 
 

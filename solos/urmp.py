@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
+from solos import FRAME_RATE, SAMPLE_RATE
 from solos.audio import read_audio, write_audio
 from solos.config import HOW_TO_GET_URMP, Extract
 from solos.crops import Box, equal_boxes
@@ -35,6 +35,8 @@ CODES = {
     "tba": "Tuba",
 }
 """Instruments by their codes in URMP's names."""
+SHORTEST = 1024
+"""Samples that a piece must have."""
 MIX_TOLERANCE = 1e-3
 """Largest |mixture - sum of parts| that goes unremarked; URMP's own stay within 1e-4."""
 
@@ -120,13 +122,13 @@ def prepare_audio(piece: Piece, folder: Path) -> tuple[int, str]:
         Number of samples, and what is remarkable about the audio (empty as a rule).
 
     Raises:
-        MediaError: a file can't be read, or the piece is shorter than a segment.
+        MediaError: a file can't be read, or the piece is shorter than any segment may be.
     """
     waves = [read_audio(part.path) for part in piece.parts]
     mix = read_audio(piece.mix) if piece.mix else None
     length = min(len(wave) for wave in [*waves, *([] if mix is None else [mix])])
-    if length < SEGMENT:
-        raise MediaError("too_short", f"{length} samples, a segment has {SEGMENT}")
+    if length < SHORTEST:
+        raise MediaError("too_short", f"{length} samples, fewer than {SHORTEST}")
     notes = _remarks(piece, waves, mix, length)
     total = np.sum([wave[:length] for wave in waves], axis=0)
     write_audio(folder / "mix.wav", total if mix is None else mix[:length])

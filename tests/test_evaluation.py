@@ -83,8 +83,16 @@ def test_the_protocols_silence_and_shortest_segment(urmp, segments):
     high = Protocol(silence=1e9)
     assert "silent reference of Violin" in score_segment(segments[0], quiet, high)[0]["skipped"]
     tail = list(read_segments(prepared_pieces(urmp)[:1], Protocol(tail="keep")))[-1]
-    lines = score_segment(tail, tail.references, PROTOCOL)
-    assert {line["skipped"] for line in lines} == {"too short: 1000 samples"}
+    lines = score_segment(tail, tail.references, Protocol(tail="keep"))
+    assert {line["skipped"] for line in lines} == {"too short: 1000 samples of 1024"}
+
+
+def test_a_piece_shorter_than_a_segment_is_a_skipped_one(urmp):
+    protocol = Protocol(segment=SEGMENT + 1)
+    segments = list(read_segments(prepared_pieces(urmp), protocol))
+    assert [segment.piece.name[:2] for segment in segments] == ["01", "01", "02", "04"]
+    lines = score_segment(segments[2], segments[2].references, protocol)
+    assert {line["skipped"] for line in lines} == {"too short: 65535 samples of 65536"}
 
 
 def test_estimates_of_another_shape_are_an_error(segments):
@@ -144,6 +152,18 @@ def test_summary_by_hand():
         "segments": 2,
         "skipped": 1,
     }
+
+
+def test_scores_that_are_not_finite_are_counted_apart(tmp_path):
+    lines = make_lines([1, 3, 5, -np.inf])
+    for line, value in zip(lines, (np.inf, np.inf, np.inf, np.inf), strict=True):
+        line["SAR"] = value
+    summary = write_row("sop", lines, tmp_path, tmp_path)
+    assert summary["SDR"] == {"mean": 3.0, "std": 1.633}
+    assert summary["SAR"] == {"mean": None, "std": None}
+    assert summary["not_finite"] == {"SDR": 1, "SIR": 1, "SAR": 4, "SI-SDR": 1}
+    assert json.loads((tmp_path / "sop.json").read_text()) == summary
+    assert "not_finite" not in summarize(pd.DataFrame(make_lines([1, 2])))
 
 
 def test_a_row_in_which_everything_is_skipped_is_an_error_after_its_table(tmp_path):

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from mir_eval.separation import bss_eval_sources
 
 from solos import bss
@@ -350,5 +351,19 @@ def test_energy_at_silence_by_hand():
     np.testing.assert_allclose(found[1, [0, 2]], 0, atol=1e-8)
     np.testing.assert_allclose(found[2, [0, 2]], -100)
     assert np.isnan(found[:, 1]).all()
+    resting = np.concatenate(
+        [references, np.zeros((3, 512))], axis=1
+    )  # all of them: nothing is told
+    quiet = np.concatenate([half, np.full((3, 512), 1e-3)], axis=1)
+    found = pes(references=resting, estimates=quiet, mix=resting.sum(axis=0))
+    np.testing.assert_allclose(found, expected)
     with pytest.raises(ValueError, match=r"mix \(100,\)"):
         pes(references=references, estimates=half, mix=mix[:100])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_bss_eval_on_a_gpu(rng):
+    references = noise(3, rng)
+    rows = np.stack([leaky(references, rng), references])
+    there = np.array(bss_eval(references=references, estimates=rows, device="cuda"))
+    np.testing.assert_allclose(there[:, 0], scores(references, rows)[:, 0], atol=1e-6)

@@ -117,9 +117,18 @@ def test_clipping_and_broken_references_are_named(references, estimates, tmp_pat
     shutil.copytree(references, tmp_path / "broken")
     (tmp_path / "broken/02_Answer_fl_vn_vn/AuSep_2_vn_02_Answer.wav").unlink()
     lines = score_folders(tmp_path / "broken", {"x": estimates}, Protocol())["x"]
-    assert {line["piece"] for line in lines} == {"01_Known_vn_vc"}
-    assert "x, 01_Known_vn_vc, Cello: clipped at full scale" in caplog.text
+    assert [line["skipped"] for line in lines] == [""] * 4 + [
+        "unusable references: no AuSep file of part 2 (Violin)"
+    ] * 2
+    assert "x, 01_Known_vn_vc: AuSep_2_vc_01_Known.wav is clipped" in caplog.text
+    assert caplog.text.count("is clipped") == 1
     assert "02_Answer_fl_vn_vn is not scored: no AuSep file of part 2 (Violin)" in caplog.text
+
+
+def test_one_file_for_several_parts_is_remarked(references, estimates, caplog):
+    score_folders(references, {"x": estimates}, Protocol())
+    found = "AuSep_2_vn_02_Answer.wav is taken for all of Violin, parts 2+3"
+    assert f"x, 02_Answer_fl_vn_vn: {found}" in caplog.text
 
 
 def test_the_command_prints_the_table(references, estimates, tmp_path, capsys):

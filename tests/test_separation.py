@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ from solos.separation import (
     Separator,
     Target,
     _join,
+    block_starts,
     load_separator,
     picture_targets,
     sop_masks,
@@ -96,9 +98,23 @@ def test_mixtures_of_any_length_are_the_segments_one_after_another(separator, n)
     got = separator.separate(mixes, TARGETS)
     for mix, targets, estimates in zip(mixes, TARGETS, got, strict=True):
         assert estimates.shape == (len(targets), n)
-        padded = torch.cat([mix, torch.zeros(-n % SEGMENT)]).reshape(-1, SEGMENT)
-        alone = [separator.separate(block[None], [targets])[0] for block in padded]
-        assert torch.allclose(estimates, torch.cat(alone, 1)[:, :n], atol=1e-5)
+        last = separator.separate(whole_end(mix)[None], [targets])[0]
+        alone = [
+            separator.separate(mix[None, start : start + SEGMENT], [targets])[0]
+            for start in range(0, n - SEGMENT + 1, SEGMENT)
+        ]
+        rest = n % SEGMENT
+        alone.append(last[:, SEGMENT - rest :] if n > SEGMENT else last[:, :rest])
+        assert torch.allclose(estimates, torch.cat(alone, 1), atol=1e-5)
+
+
+def whole_end(mix: torch.Tensor) -> torch.Tensor:
+    """The last whole block of a recording, or a short one and its reflections."""
+    if len(mix) >= SEGMENT:
+        return mix[-SEGMENT:]
+    if len(mix) == 1:
+        return mix.repeat(SEGMENT)
+    return torch.from_numpy(np.pad(mix.numpy(), (0, SEGMENT - len(mix)), mode="reflect"))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
@@ -114,12 +130,26 @@ def test_a_stream_is_the_segments_one_after_another(separator, sizes, batch_size
         return TARGETS[0]
 
     stretches = list(separator.stream(blocks, targets, batch_size))
-    assert starts == list(range(0, len(wave), SEGMENT))
+    assert starts == [start for start, _ in block_starts(len(wave))]
     if not sizes:
         assert stretches == []
         return
     expected = separator.separate(wave[None], TARGETS[:1])[0]
     assert torch.allclose(torch.cat(stretches, 1), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [
+        (0, []),
+        (5, [(0, 0)]),
+        (SEGMENT, [(0, 0)]),
+        (SEGMENT + 5, [(0, 0), (5, SEGMENT - 5)]),
+        (3 * SEGMENT - 1, [(0, 0), (SEGMENT, 0), (2 * SEGMENT - 1, 1)]),
+    ],
+)
+def test_the_last_block_ends_where_the_recording_does(n, expected):
+    assert block_starts(n) == expected
 
 
 def test_each_segment_is_separated_by_its_own_targets(separator):
@@ -146,7 +176,8 @@ def test_overlapping_segments_are_cross_faded(mhu_recipe, overlap, n):
     blocks = [block.numpy() for block in wave.split(50000)]
     estimates = torch.cat(list(separator.stream(blocks, targets, 2, overlap)), 1)
     hop = SEGMENT - round(overlap * SEGMENT)
-    assert starts == list(range(0, max(1, n - SEGMENT + hop), hop))
+    regular = list(range(0, max(1, n - SEGMENT + hop), hop))
+    assert starts == [*regular[:-1], max(0, min(regular[-1], n - SEGMENT))]
     assert torch.allclose(estimates.sum(0), wave, atol=1e-3)
     first = separator.separate(wave[None, :SEGMENT], [targets(0)])[0]
     alone = hop if n > SEGMENT else n

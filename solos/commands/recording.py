@@ -200,12 +200,7 @@ def make_report(
             for source in job.sources
         ],
         "output": {"rate": rate, "samples": length, "bits": options.bits},
-        "segments": {
-            "count": count,
-            "samples": SEGMENT,
-            "overlap": options.overlap,
-            "zeros_at_the_end": (count - 1) * hop + SEGMENT - n_samples,
-        },
+        "segments": {"count": count, "samples": SEGMENT, "overlap": options.overlap},
         "options": {"batch_size": options.batch_size, "pictures": job.pictures.model_dump()},
         "versions": versions(),
         "remarks": list(recording.remarks),
