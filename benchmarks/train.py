@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.train [paper]``: samples a second of a step of each network at the sizes
 of the miniature (with ``paper``, of the paper) against 13 decoders in a loop, sources in a loop and
-no channels-last; and of the data path against decoding audio and computing STFTs on the fly.
+no channels-last; and of the data path against computing STFTs on the fly, of WAVs that are decoded
+already and of films.
 """
 
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import av
 import ffmpeg
 import numpy as np
 import soundfile
@@ -22,7 +24,7 @@ from pipeline.params import compose
 from solos import INSTRUMENTS, SAMPLE_RATE, SEGMENT, spectrograms
 from solos.config import load_params
 from solos.dataset import Crop, SpectrogramStore, Stored, mix_sources
-from solos.media import ffmpeg_path, run_ffmpeg
+from solos.media import run_ffmpeg
 from solos.models import MultiHeadUNet, SoundOfPixels
 from solos.models.mhunet import DecoderBlock, Encoder
 from solos.models.sop import sop_loss
@@ -121,7 +123,7 @@ def compare_sop(recipe: SopRecipe, batch: int, repeats: int) -> None:
 
 
 def compare_data_path(seconds: int = 300, n_src: int = 2) -> None:
-    """A mix's spectrograms: slices of stored ones, or audio decoded from films and transformed."""
+    """A mix's spectrograms: slices of stored ones, or made anew of WAVs or of films."""
     rng = np.random.default_rng(0)
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -139,27 +141,44 @@ def compare_data_path(seconds: int = 300, n_src: int = 2) -> None:
             starts = rng.integers(n_frames - 256, size=n_src)
             mix_sources(torch.stack([store.read(Crop(recording, int(at), 1.0)) for at in starts]))
 
-        def on_the_fly() -> None:
-            for at in rng.uniform(0, seconds - 6, n_src):
-                wave = _decode(folder / "a.mp4", float(at))
-                log_warp(stft(torch.from_numpy(wave)).abs())
+        def transform(read: Callable[[Path, float], np.ndarray], path: Path) -> None:
+            waves = [read(path, float(at)) for at in rng.uniform(0, seconds - 7, n_src)]
+            sources = torch.from_numpy(np.stack(waves))
+            log_warp(stft(torch.cat([sources.sum(0, keepdim=True), sources])).abs())
 
-        show("data path", [rate(stored, 1, 30), rate(on_the_fly, 1, 10)])
+        ours = rate(stored, 1, 30)
+        wav = rate(lambda: transform(_slice, folder / "a.wav"), 1, 30)
+        film = rate(lambda: transform(_decode, folder / "a.mp4"), 1, 10)
+        show("data path beside slices of decoded WAVs and their STFTs", [ours, wav])
+        show("data path beside decoding films and their STFTs", [ours, film])
 
 
 def _film(folder: Path) -> ffmpeg.Stream:
     picture = ffmpeg.input("testsrc2=s=640x480:r=25", f="lavfi")
     sound = ffmpeg.input(str(folder / "a.wav"))
-    return ffmpeg.output(picture, sound, str(folder / "a.mp4"), shortest=None, preset="ultrafast")
+    output = {"shortest": None, "preset": "ultrafast", "ar": 44100, "ac": 2}
+    return ffmpeg.output(picture, sound, str(folder / "a.mp4"), **output)
+
+
+def _slice(path: Path, at: float) -> np.ndarray:
+    """A segment of a WAV that is at the networks' rate already."""
+    wave, _ = soundfile.read(path, SEGMENT, int(at * SAMPLE_RATE), dtype="float32")
+    return wave
 
 
 def _decode(path: Path, at: float) -> np.ndarray:
-    """A segment of a film's sound, by ffmpeg as a data loader would call it."""
-    stream = ffmpeg.input(str(path), ss=at, t=SEGMENT / SAMPLE_RATE)
-    output = stream.output("pipe:", format="f32le", ac=1, ar=SAMPLE_RATE, vn=None)
-    raw, _ = output.run(ffmpeg_path(), capture_stdout=True, capture_stderr=True)
-    wave = np.frombuffer(raw, np.float32)[:SEGMENT]
-    return np.pad(wave, (0, SEGMENT - len(wave)))
+    """A segment of a film's sound, by FFmpeg's libraries in this process."""
+    resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE)
+    held, length = [], 0
+    with av.open(str(path)) as container:
+        container.seek(int(at * av.time_base))
+        for frame in container.decode(audio=0):
+            for part in resampler.resample(frame):
+                held.append(part.to_ndarray()[0])
+                length += part.samples
+            if length >= SEGMENT:
+                break
+    return np.concatenate(held)[:SEGMENT]
 
 
 def show(what: str, rates: list[float]) -> None:
