@@ -18,7 +18,7 @@ from solos.cli import main
 from solos.config import Protocol
 from solos.evaluation import score_rows
 from solos.oracles import BASELINES, baseline_estimates
-from solos.score import score_folders
+from solos.scoring import score_folders
 from solos.segments import prepared_pieces, read_segments
 from solos.tables import write_table
 from solos.urmp import prepare_audio, read_pieces

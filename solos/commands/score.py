@@ -14,7 +14,7 @@ from solos.config import Protocol
 from solos.errors import UserError
 from solos.evaluation import summarize, to_table, write_row
 from solos.report import scores_table
-from solos.score import score_folders
+from solos.scoring import score_folders
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
