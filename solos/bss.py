@@ -29,7 +29,7 @@ def component_energies(references: Tensor, estimates: Tensor) -> tuple[Tensor, T
     energy 1 (or, an estimate, is silent).
     """
     n_src, own = references.shape[1], torch.arange(references.shape[1])
-    lags = correlations(torch.cat([references, estimates.flatten(1, 2)], dim=1), references)
+    lags = correlations(references, estimates)
     products = lags[:, n_src:, :, :TAPS].flip(-1).unflatten(1, estimates.shape[1:3])
     own_filters, target = _project_on_own(lags, products)
     if n_src > 1:
@@ -57,19 +57,23 @@ def _project_on_own(lags: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
     return filters.transpose(1, 2), energies.transpose(1, 2)
 
 
-def correlations(waves: Tensor, references: Tensor) -> Tensor:
-    """Σ_t wave[t] reference[t + k] for the lags k = -511 ... 511.
+def correlations(references: Tensor, estimates: Tensor) -> Tensor:
+    """Σ_t wave[t] reference[t + k] for the lags k = -511 ... 511 of all waves, references first.
 
-    Shape: (S, n, n_samples), (S, n_src, n_samples) -> (S, n, n_src, 1023). Each block of a wave
-    meets the stretch of the reference that reaches 511 samples beyond it on both sides; the blocks'
-    spectra are multiplied and summed before one inverse FFT.
+    Shape: (S, n_src, n_samples), (S, R, n_src, n_samples) -> (S, n_src + R·n_src, n_src, 1023).
+    Each block of a wave meets the stretch of the reference that reaches 511 samples beyond it on
+    both sides; the blocks' spectra are multiplied and summed before one inverse FFT.
     """
-    tail = -waves.shape[-1] % _BLOCK
-    blocks = functional.pad(waves, (0, tail)).unfold(-1, _BLOCK, _BLOCK)
+    tail = -references.shape[-1] % _BLOCK
     stretches = functional.pad(references, (_MAX_LAG, tail + _MAX_LAG)).unfold(-1, _FFT, _BLOCK)
-    ours, theirs = torch.fft.rfft(blocks, _FFT), torch.fft.rfft(stretches)
-    crossed = ours.permute(0, 3, 1, 2) @ theirs.conj().permute(0, 3, 2, 1)  # (S, bins, n, n_src)
-    return torch.fft.irfft(crossed.conj().permute(0, 2, 3, 1), _FFT)[..., : 2 * TAPS - 1]
+    theirs = torch.fft.rfft(stretches).conj().permute(0, 3, 2, 1)  # (S, bins, blocks, n_src)
+    crossed = []
+    for waves in (references, estimates.flatten(1, 2)):
+        blocks = functional.pad(waves, (0, tail)).unfold(-1, _BLOCK, _BLOCK)
+        ours = torch.fft.rfft(blocks, _FFT).permute(0, 3, 1, 2)  # (S, bins, n, blocks)
+        crossed.append(ours @ theirs)
+    spectra = torch.cat(crossed, dim=2).conj().permute(0, 2, 3, 1)  # (S, n, n_src, bins)
+    return torch.fft.irfft(spectra, _FFT)[..., : 2 * TAPS - 1]
 
 
 def _project(lags: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:

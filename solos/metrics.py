@@ -66,10 +66,11 @@ def bss_eval(
     for heard in np.unique(audible, axis=0):  # segments in which the same references are silent
         if heard.any():
             alike = (audible == heard).all(axis=1)
-            waves = _unit(segments[alike][:, heard]), _unit(rows[alike][:, :, heard])
-            tensors = (torch.from_numpy(part).to(device) for part in waves)
-            every = np.ones(rows.shape[1], dtype=bool)
-            scores[np.ix_([0, 1, 2], alike, every, heard)] = _ratios(*component_energies(*tensors))
+            places = np.ix_(alike, range(rows.shape[1]), heard)
+            every = alike.all() and heard.all()  # as a rule: nothing is copied
+            waves = (segments, rows) if every else (segments[alike][:, heard], rows[places])
+            tensors = (torch.from_numpy(_unit(part)).to(device) for part in waves)
+            scores[:, *places] = _ratios(*component_energies(*tensors))
     scores[:, ~rows.any(axis=-1)] = np.nan
     return BssEval(*scores.reshape(3, *estimates.shape[:-1]))
 
