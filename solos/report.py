@@ -47,7 +47,7 @@ def table2(metrics: Mapping[str, dict]) -> str:
     """The table in Markdown; rows without ``metrics`` are named below it with the reason."""
     measured = [metric for metric in METRICS if metric != "SI-SDR"]
     header = ["row", "", *(f"{name}{of}" for name in measured for of in ("", ", paper")), "SI-SDR"]
-    titles = ROWS | {row: "" for row in metrics if row not in ROWS}
+    titles = ROWS | {row: row for row in metrics if row not in ROWS}
     lines = [
         [title, f"`{row}`", *_cells(row, metrics.get(row, {}), measured)]
         for row, title in titles.items()

@@ -231,6 +231,8 @@ MISTAKES = {
     "no players": (("--model", "sop"), 2, "apart by sight: --players N or --instruments"),
     "players for MHU-Net": (("--model", "mhunet", "--players", 2), 2, "goes by sound alone"),
     "a map of MHU-Net": (("--model", "mhunet", "--map"), 2, "--map: this network goes by sound"),
+    "masks of MHU-Net": (("--model", "mhunet", "--masks", "binary"), 2, "are ratios, and are not"),
+    "two networks": (("--model", "sop", "--weights", "x"), 2, "both name a network: give one"),
     "two counts": (
         ("--model", "sop", "--players", 3, "--instruments", "violin,cello"),
         *(2, "--instruments: 2 named, but 3 player(s)"),

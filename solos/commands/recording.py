@@ -84,7 +84,7 @@ def open_recording(path: Path, scratch: Path, job: Job) -> Recording:
     """Decode what the network needs of an input into ``scratch``."""
     source = job.options.audio or path
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
     try:
         sound, remark = decode(source, scratch)
         if not soundfile.info(sound).frames:

@@ -110,6 +110,8 @@ def prepare(options: argparse.Namespace) -> Job:
     Raises:
         UsageError, UserError: they don't go together; there is no such network.
     """
+    if options.model and options.weights:
+        raise UsageError("--model and --weights both name a network: give one")
     workspace = Workspace(options.workspace)
     params = workspace.params
     folder = find_network(options.model, options.weights, workspace)
@@ -120,6 +122,8 @@ def prepare(options: argparse.Namespace) -> Job:
         raise UsageError(f"--players {options.players}, but {n_players} box(es)")
     if options.map and not separator.needs_frames:
         raise UsageError("--map: this network goes by sound alone, and has none")
+    if options.masks and not separator.needs_frames:
+        raise UsageError("--masks: this network's are ratios, and are not decided")
     sources = wanted_sources(options.instruments, n_players, separator.needs_frames)
     about = _about_network(folder, options.model, masks if separator.needs_frames else None)
     return Job(options, separator, about, sources, params.extract if params else _PAPERS)
