@@ -18,12 +18,12 @@ import torch
 from mir_eval.separation import bss_eval_sources
 
 from solos import SEGMENT
-from solos.bss import correlations
-from solos.config import Protocol
-from solos.evaluation import score_rows
-from solos.metrics import bss_eval
-from solos.oracles import baseline_estimates
-from solos.segments import prepared_pieces, read_segments
+from solos.config.rows import Protocol
+from solos.evaluation.bss import correlations
+from solos.evaluation.metrics import bss_eval
+from solos.evaluation.oracles import baseline_estimates
+from solos.evaluation.scores import score_rows
+from solos.evaluation.segments import prepared_pieces, read_segments
 
 ROWS = 7
 """Rows of Table II, the oracles and the mixture: all score the same references."""

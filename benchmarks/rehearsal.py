@@ -18,10 +18,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from solos import media, spectrograms
-from solos.config import load_params
-from solos.index import Recording, read_index, write_index
-from solos.media import ffmpeg_path
+from XXX.solos.media import media
+
+from solos.config.params import load_params
+from solos.datasets.index import Recording, read_index, write_index
+from solos.media.process import ffmpeg_path
+from solos.preparation import spectrograms
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 8

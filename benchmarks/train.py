@@ -21,15 +21,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.params import compose
-from solos import INSTRUMENTS, SAMPLE_RATE, SEGMENT, spectrograms
-from solos.config import load_params
-from solos.dataset import Crop, SpectrogramStore, Stored, mix_sources
-from solos.media import run_ffmpeg
+from solos import INSTRUMENTS, SAMPLE_RATE, SEGMENT
+from solos.config.params import load_params
+from solos.config.recipes import MhuRecipe, SopRecipe
+from solos.media.process import run_ffmpeg
 from solos.models import MultiHeadUNet, SoundOfPixels
 from solos.models.mhunet import DecoderBlock, Encoder
 from solos.models.sop import sop_loss
-from solos.recipes import MhuRecipe, SopRecipe
-from solos.stft import log_warp, stft
+from solos.preparation import spectrograms
+from solos.signal.fourier import stft
+from solos.signal.warp import log_warp
+from solos.training.mixes import mix_sources
+from solos.training.store import Crop, SpectrogramStore, Stored
 
 
 class LoopedUNet(nn.Module):

@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 
 from pipeline.common import run_items, run_stage
-from solos.config import Params, Protocol
-from solos.evaluation import score_rows, write_row
-from solos.oracles import baseline_estimates
-from solos.segments import Piece, prepared_pieces, read_segments
+from solos.config.params import Params
+from solos.config.rows import Protocol
+from solos.evaluation.oracles import baseline_estimates
+from solos.evaluation.scores import score_rows, write_row
+from solos.evaluation.segments import Piece, prepared_pieces, read_segments
 
 URMP = Path("data/urmp")
 EVALUATION = Path("data/evaluation")

@@ -4,15 +4,19 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from joblib import Parallel, delayed
+import joblib
 from tqdm import tqdm
 
-from solos import config
+from solos.config.data import HOW_TO_GET_URMP
+from solos.config.params import Parallel, Params, load_params
 from solos.errors import UserError
+from solos.storage.cache import locked
 
 
 def _work() -> Path:
@@ -43,9 +47,15 @@ def run_stage(main: Callable[..., None], *choices: Sequence[str]) -> None:
     arguments = sys.argv[1:]
     try:
         _check_arguments(arguments, choices)
-        params = config.load_params(Path("params.yaml"))
+        params = load_params(Path("params.yaml"))
         _check_places(params)
-        main(params, *arguments)
+        with _alone(Path(sys.argv[0]).stem, *arguments):
+            main(params, *arguments)
+    except (BrokenProcessPool, MemoryError) as error:
+        sys.exit(
+            f"error: a worker was killed, or out of memory ({type(error).__name__}): run the same "
+            "command again to go on, with fewer parallel.jobs if memory was short"
+        )
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -56,10 +66,23 @@ def run_stage(main: Callable[..., None], *choices: Sequence[str]) -> None:
         sys.exit("interrupted: run the same command again to go on")
 
 
-def _check_places(params: config.Params) -> None:
+@contextmanager
+def _alone(*name: str) -> Iterator[None]:
+    """A second process at the same stage of this folder waits: their outputs are the same files.
+
+    (DVC may have been killed and the command given again while the stage was still at work.)
+    """
+    if os.environ.get("RANK", "0") != "0":  # torchrun's other processes belong to the first one
+        yield
+        return
+    with locked(Path(".work") / "stages" / f"{'@'.join(name)}.lock"):
+        yield
+
+
+def _check_places(params: Params) -> None:
     """Name what the user has to provide and is not there, before hours of work, not after."""
     if params.synthesize.urmp is None and not Path(params.urmp.path).exists():
-        raise UserError(f"urmp.path: {params.urmp.path} is not there. {config.HOW_TO_GET_URMP}")
+        raise UserError(f"urmp.path: {params.urmp.path} is not there. {HOW_TO_GET_URMP}")
     if params.pretrained.source == "files" and not Path(params.pretrained.path).is_dir():
         raise UserError(f"pretrained.path: {params.pretrained.path} is no folder with three files")
 
@@ -75,7 +98,7 @@ def _check_arguments(arguments: Sequence[str], choices: Sequence[Sequence[str]])
 def run_items(
     function: Callable[[Item], Result],
     items: Iterable[Item],
-    parallel: config.Parallel,
+    parallel: Parallel,
     description: str,
     total: int | None = None,
 ) -> list[Result]:
@@ -85,9 +108,9 @@ def run_items(
     """
     if isinstance(items, Sequence):
         total = len(items)
-    results = Parallel(n_jobs=parallel.jobs, backend=parallel.backend, return_as="generator")(
-        delayed(function)(item) for item in items
-    )
+    results = joblib.Parallel(
+        n_jobs=parallel.jobs, backend=parallel.backend, return_as="generator"
+    )(joblib.delayed(function)(item) for item in items)
     return list(progress(results, description, total))
 
 

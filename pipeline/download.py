@@ -1,21 +1,22 @@
 """Stage ``download@solos``, ``@music``: from the index to a file a recording, with yt-dlp.
 
 Writes ``data/raw/<set>``: ``<id>.<ext>`` and ``status.csv``, a line a recording. Downloads are kept
-in ``.work/download``, where DVC's deletion of outputs does not reach them, and linked. (Solos and
-MUSIC share some recordings: those are fetched once.)
+in ``.work/download`` for good. (Solos and MUSIC share some recordings: those are fetched once.)
 """
 
 import logging
 from collections import Counter
 from pathlib import Path
 
-from pipeline.common import WORK, run_items, run_stage
-from solos.config import Download, Parallel, Params
+from pipeline.common import run_stage
+from pipeline.items import Item, Place, make_items
+from solos.config.data import Download
+from solos.config.params import Parallel, Params
+from solos.datasets.index import Recording, select
+from solos.download.fetcher import Fetcher, content_of
+from solos.download.outcomes import GONE
 from solos.errors import UserError
-from solos.index import Recording, select
-from solos.resume import empty, link
-from solos.tables import count_statuses, write_table
-from solos.youtube import GONE, Fetcher, Outcome
+from solos.storage.tables import count_statuses
 
 log = logging.getLogger(__name__)
 
@@ -27,29 +28,20 @@ COLUMNS = (
 
 def main(params: Params, name: str) -> None:
     """Fetch the recordings of the data set ``name``."""
-    recordings = select(params.dataset[name])
-    fetch = Fetcher(WORK / "download", params.download)
-    threads = Parallel(backend="threading", jobs=params.download.jobs)
-    outcomes = run_items(fetch, recordings, threads, f"download {name}")
-    output = Path("data/raw") / name
-    empty(output)
-    pairs = zip(recordings, outcomes, strict=True)
-    rows = [_publish(*pair, fetch.store, output) for pair in pairs]
-    write_table(output / "status.csv", COLUMNS, rows)
-    log.info("download %s: %s", name, count_statuses(rows))
-    _check_coverage(rows, name, params.download, fetch.tripped)
+    settings, output = params.download, Path("data/raw") / name
+    fetch = Fetcher(settings)
+    items = [to_item(recording, settings) for recording in select(params.dataset[name])]
+    place = Place(f"download {name}", "download", output, "status.csv", COLUMNS)
+    threads = Parallel(backend="threading", jobs=settings.jobs)
+    rows = make_items(items, fetch, place, threads, lasting=fetch.is_final)
+    _check_coverage(rows, name, settings, fetch.tripped)
 
 
-def _publish(recording: Recording, outcome: Outcome, store: Path, output: Path) -> dict:
-    """Link a download to ``output``; returns the recording's line."""
-    row = {"id": recording.id, "instrument": recording.instrument, "status": outcome.status}
-    row |= {"reason": outcome.reason, "attempts": outcome.attempts}
-    if outcome.status != "ok":
-        return row
-    file = f"{recording.id}{Path(outcome.file).suffix}"
-    link(store / outcome.file, output / file)
-    about = ("bytes", "duration", "resolution", "sha256")
-    return row | {"file": file} | {name: getattr(outcome, name) for name in about}
+def to_item(recording: Recording, settings: Download) -> Item:
+    """A line of the index."""
+    line = {"id": recording.id, "instrument": recording.instrument}
+    key = (recording.url, settings.format, content_of(recording.url))
+    return Item(recording.id, line, recording, key)
 
 
 def _check_coverage(rows: list[dict], name: str, settings: Download, tripped: bool) -> None:

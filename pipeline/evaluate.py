@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from pipeline.common import run_items, run_stage
-from solos.config import Params, Protocol
+from solos.config.params import Params
+from solos.config.rows import Protocol
 from solos.errors import UserError
-from solos.evaluation import score_segment, skip_segment, write_absent_row, write_row
-from solos.segments import Segment, prepared_pieces, read_segments, segment_starts
-from solos.separation import Separator, load_separator
-from solos.targets import NO_VIDEO, separable, separate_segments
+from solos.evaluation.scores import score_segment, skip_segment, write_absent_row, write_row
+from solos.evaluation.segments import Segment, prepared_pieces, read_segments, segment_starts
+from solos.separation.segments import NO_VIDEO, separable, separate_segments
+from solos.separation.separator import Separator, load_separator
 
 EVALUATION = Path("data/evaluation")
 METRICS = Path("metrics")

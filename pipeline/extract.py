@@ -3,18 +3,17 @@
 Writes ``data/extracted/<set>``: ``<id>.wav``, ``<id>.zip`` and ``status.csv``, a line a recording.
 """
 
-import logging
 from functools import partial
 from pathlib import Path
 
-from pipeline.common import WORK, run_items, run_stage
+from pipeline.common import run_stage
+from pipeline.items import Item, Place, make_items
 from solos import media
-from solos.config import Extract, Params
-from solos.files import file_hash, fingerprint
-from solos.resume import empty, link, once, prune
-from solos.tables import count_statuses, read_table, write_table
-
-log = logging.getLogger(__name__)
+from solos.config.data import Extract
+from solos.config.params import Params
+from solos.preparation import recordings
+from solos.storage.cache import code_of
+from solos.storage.tables import read_table
 
 COLUMNS = (
     *("id", "instrument", "status", "reason"),
@@ -25,47 +24,33 @@ COLUMNS = (
 def main(params: Params, name: str) -> None:
     """Extract the recordings of the data set ``name``."""
     source, output = Path("data/raw") / name, Path("data/extracted") / name
-    work = WORK / "extract" / name
     lines = read_table(source / "status.csv", f"download@{name}")
-    one = partial(extract_one, source=source, work=work, settings=params.extract)
-    results = run_items(one, lines, params.parallel, f"extract {name}")
-    empty(output)
-    rows = [_publish(line, *result, output) for line, result in zip(lines, results, strict=True)]
-    write_table(output / "status.csv", COLUMNS, rows)
-    prune(work, [folder.name for _, folder in results if folder])
-    log.info("extract %s: %s", name, count_statuses(rows))
+    items = [to_item(line, source, params.extract) for line in lines]
+    place = Place(f"extract {name}", f"extract/{name}", output, "status.csv", COLUMNS)
+    make_items(items, partial(extract, settings=params.extract), place, params.parallel)
 
 
-def extract_one(
-    line: dict, source: Path, work: Path, settings: Extract
-) -> tuple[dict, Path | None]:
-    """What the table says of a recording, and the folder of its results if it was downloaded."""
+def to_item(line: dict, source: Path, settings: Extract) -> Item:
+    """A line of the table of downloads."""
+    about = {"id": line["id"], "instrument": line["instrument"]}
     if line["status"] != "ok":
         reason = f"not downloaded: {line['reason'] or line['status']}"
-        return {"status": line["status"], "reason": reason}, None
+        return Item(line["id"], about | {"status": line["status"], "reason": reason})
     file = source / line["file"]
     if not file.is_file():
-        return {"status": "missing", "reason": f"{file} is not there"}, None
+        return Item(line["id"], about | {"status": "missing", "reason": f"{file} is not there"})
     # The download's checksum, not one taken here: a new recording then costs its own work alone.
-    source_id = (line["sha256"], file.stat().st_size)
-    key = fingerprint(settings.model_dump(), file_hash(Path(media.__file__)), source_id)
-    folder = work / f"{line['id']}.{key}"
-    return once(folder, partial(_try, source=file, settings=settings)), folder
+    key = (settings.model_dump(), code_of(media, recordings), line["sha256"], file.stat().st_size)
+    return Item(line["id"], about, (line["id"], file), key, (file,))
 
 
-def _try(folder: Path, source: Path, settings: Extract) -> dict:
-    try:
-        return {"status": "ok"} | media.extract(folder, source=source, settings=settings)
-    except media.MediaError as error:
-        empty(folder)
-        return {"status": error.status, "reason": str(error)}
-
-
-def _publish(line: dict, result: dict, folder: Path | None, output: Path) -> dict:
-    if result["status"] == "ok":
-        link(folder / "audio.wav", output / f"{line['id']}.wav")
-        link(folder / "frames.zip", output / f"{line['id']}.zip")
-    return {"id": line["id"], "instrument": line["instrument"]} | result
+def extract(subject: tuple[str, Path], folder: Path, settings: Extract) -> dict:
+    """Write ``<id>.wav`` and ``<id>.zip``; columns of the table."""
+    identity, file = subject
+    about = recordings.extract(folder, source=file, settings=settings)
+    (folder / "audio.wav").rename(folder / f"{identity}.wav")
+    (folder / "frames.zip").rename(folder / f"{identity}.zip")
+    return about
 
 
 if __name__ == "__main__":

@@ -16,14 +16,15 @@ from dvclive import Live
 from torch import distributed, nn
 
 from pipeline.common import WORK, progress
-from solos.checkpoint import network_name, save_network
-from solos.device import find_device
-from solos.distributed import ALONE, Processes
 from solos.errors import UserError
-from solos.files import file_hash, fingerprint
-from solos.tasks import Task
-from solos.training import train
-from solos.training_state import Checkpoint
+from solos.models.device import find_device
+from solos.models.weights import network_name, save_network
+from solos.storage.cache import claimed, locked
+from solos.storage.files import file_hash, fingerprint
+from solos.training.distributed import ALONE, Processes
+from solos.training.loop import train
+from solos.training.state import Checkpoint
+from solos.training.tasks import Task
 
 EXPORTED = "exported"
 """Marks a checkpoint whose training is done."""
@@ -41,12 +42,12 @@ def fit(task: Task, network: nn.Module, epochs: int, start: Path, output: Path, 
     processes = join(task.recipe.device)
     identity = run_identity(task, epochs, start, processes)
     folder = WORK / "train" / output.name / fingerprint(identity)
-    if processes.first:
-        _remove_exported(folder)
     checkpoint = Checkpoint(folder / "last.pth", identity)
     with ExitStack() as stack:
         log_epoch, bar = _silent, _bare
         if processes.first:
+            stack.enter_context(locked(_lock(folder)))  # another experiment may train the same
+            _remove_exported(folder)
             live = Live(str(logs), dvcyaml=None, save_dvc_exp=False, report=None)
             log_epoch, bar = partial(_log, stack.enter_context(live)), progress
         best = train(task, network, epochs, checkpoint, log_epoch, bar, processes)
@@ -65,7 +66,13 @@ def _remove_exported(own: Path) -> None:
     """
     for folder in sorted(own.parent.glob("*")):
         if folder != own and (folder / EXPORTED).exists():
-            shutil.rmtree(folder)
+            with claimed(_lock(folder)) as free:
+                if free:
+                    shutil.rmtree(folder)
+
+
+def _lock(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
 
 
 def join(device: str) -> Processes:

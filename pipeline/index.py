@@ -7,11 +7,11 @@ import logging
 from pathlib import Path
 
 from pipeline.common import WORK, run_stage
-from solos.config import Params
+from solos.config.params import Params
+from solos.datasets.index import write_index
+from solos.datasets.music import read_list
 from solos.errors import UserError
-from solos.index import write_index
-from solos.music import read_list
-from solos.web import fetch
+from solos.storage.web import fetch
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from dvc.utils.hydra import compose_and_dump
 from hydra.errors import HydraException
 
-from solos import config
+from solos.config.params import load_params
 from solos.errors import UserError
-from solos.files import atomic
+from solos.storage.files import atomic
 
 OUTPUT = Path("params.yaml")
 
@@ -26,7 +26,7 @@ def compose(output: Path, overrides: list[str]) -> None:
         except HydraException as error:
             raise UserError(f"conf/ with {' '.join(overrides)}: {error}") from error
         try:
-            config.load_params(temporary)
+            load_params(temporary)
         except UserError as error:
             raise UserError(str(error).replace(str(temporary), "conf/")) from None
 

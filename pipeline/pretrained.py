@@ -10,12 +10,12 @@ from torch import nn
 
 from pipeline.common import WORK, run_stage
 from pipeline.fit import fit
-from solos.checkpoint import build_network, load_weights, weight_files
-from solos.config import Params
+from solos.config.params import Params
 from solos.errors import UserError
-from solos.files import file_hash, fingerprint
-from solos.tasks import make_task, start_trunk
-from solos.web import fetch
+from solos.models.weights import build_network, load_weights, weight_files
+from solos.storage.files import file_hash, fingerprint
+from solos.storage.web import fetch
+from solos.training.tasks import make_task, start_trunk
 
 OUTPUT = Path("data/weights/music")
 SCRATCH = Path("data/weights/scratch")

@@ -7,16 +7,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.common import run_stage
-from solos.config import Params
-from solos.files import atomic
-from solos.oracles import BASELINES
-from solos.page.choice import Choice
-from solos.page.examples import Example
-from solos.page.gather import Run, choose_segments, find_eyes, gather, make_examples, read_lines
-from solos.page.render import render as render_page
-from solos.report import read_metrics, render, table2
-from solos.segments import prepared_pieces, read_segments
-from solos.separation import load_separator
+from solos.config.params import Params
+from solos.evaluation.oracles import BASELINES
+from solos.evaluation.segments import prepared_pieces, read_segments
+from solos.report.choice import Choice
+from solos.report.examples import Example
+from solos.report.gather import Run, choose_segments, find_eyes, gather, make_examples, read_lines
+from solos.report.render import render as render_page
+from solos.report.table2 import read_metrics, render, table2
+from solos.separation.separator import load_separator
+from solos.storage.files import atomic
 
 DATA = Path("data")
 METRICS = Path("metrics")

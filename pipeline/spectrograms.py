@@ -4,21 +4,18 @@ Writes ``data/spectrograms/<set>``: ``<id>.npy``, ``<id>.peak.npy`` and ``record
 for each recording of the index; and ``data/coverage/<set>.csv``, a line for each instrument.
 """
 
-import logging
 from functools import partial
 from pathlib import Path
 
-from pipeline.common import WORK, run_items, run_stage
-from solos import spectrograms
-from solos import stft as stft_module
-from solos.config import Params
+from pipeline.common import run_stage
+from pipeline.items import Item, Place, make_items
+from solos import signal
+from solos.config.params import Params
+from solos.datasets.index import Recording, select
 from solos.errors import UserError
-from solos.files import file_hash, fingerprint
-from solos.index import Recording, dump_spans, select
-from solos.resume import empty, link, once, prune
-from solos.tables import count_statuses, read_table, write_table
-
-log = logging.getLogger(__name__)
+from solos.preparation import spectrograms, splits
+from solos.storage.cache import code_of
+from solos.storage.tables import read_table, write_table
 
 COVERAGE = Path("data/coverage")
 COVERAGE_COLUMNS = ("instrument", "listed", "usable", "minutes", "not_usable")
@@ -28,80 +25,48 @@ COLUMNS = ("id", "instrument", "split", "status", "reason", "n_stft_frames", "sp
 def main(params: Params, name: str) -> None:
     """Transform the recordings of the data set ``name``."""
     extracted, output = Path("data/extracted") / name, Path("data/spectrograms") / name
-    work = WORK / "spectrograms" / name
-    recordings = select(params.dataset[name])
     lines = {line["id"]: line for line in read_table(extracted / "status.csv", f"extract@{name}")}
-    one = partial(transform_one, lines=lines, extracted=extracted, work=work)
-    results = run_items(one, recordings, params.parallel, f"spectrograms {name}")
-    empty(output)
-    rows = [_publish(*pair, output) for pair in zip(recordings, results, strict=True)]
-    _split(rows, params)
-    write_table(output / "recordings.csv", COLUMNS, rows)
-    write_table(COVERAGE / f"{name}.csv", COVERAGE_COLUMNS, spectrograms.coverage(rows))
-    prune(work, [folder.name for _, folder in results if folder])
-    log.info("spectrograms %s: %s", name, count_statuses(rows))
-    _check_enough(rows, output, params.spectrograms.min_recordings)
-
-
-def transform_one(
-    recording: Recording, lines: dict[str, dict], extracted: Path, work: Path
-) -> tuple[dict, Path | None]:
-    """What the table says of a recording, and the folder of its results if it has any."""
-    line = lines.get(recording.id, {"status": "missing", "reason": "not in the extracted table"})
-    if line["status"] != "ok":
-        return {"status": line["status"], "reason": line["reason"]}, None
-    if not recording.spans:
-        return {"status": "no_spans", "reason": "the index gives no spans for it"}, None
-    wav = extracted / f"{recording.id}.wav"
-    if not wav.is_file():
-        return {"status": "missing", "reason": f"{wav} is not there"}, None
-    code = [file_hash(Path(module.__file__)) for module in (spectrograms, stft_module)]
-    key = fingerprint(recording.spans, code, line["sha256"])
-    folder = work / f"{recording.id}.{key}"
-    return once(folder, partial(_try, wav=wav, recording=recording)), folder
-
-
-def _try(folder: Path, wav: Path, recording: Recording) -> dict:
-    try:
-        n_frames = spectrograms.store(wav, folder)
-    except ValueError as error:
-        return {"status": "too_short", "reason": str(error)}
-    spans = spectrograms.stft_spans(recording.spans, n_frames)
-    result = {"status": "ok", "reason": "", "n_stft_frames": n_frames, "spans": dump_spans(spans)}
-    if not spans:
-        empty(folder)
-        reason = "no span holds a segment (5.9 s) within the recording"
-        return result | {"status": "short_spans", "reason": reason}
-    return result
-
-
-def _publish(recording: Recording, result: tuple[dict, Path | None], output: Path) -> dict:
-    row, folder = result
-    if row["status"] == "ok":
-        link(folder / "spec.npy", output / f"{recording.id}.npy")
-        link(folder / "peak.npy", output / f"{recording.id}.peak.npy")
-    return {"id": recording.id, "instrument": recording.instrument, "split": ""} | row
-
-
-def _split(rows: list[dict], params: Params) -> None:
-    """Fill in the column ``split`` of the usable rows."""
-    usable = [row for row in rows if row["status"] == "ok"]
-    for instrument in sorted({row["instrument"] for row in usable}):
-        members = [row for row in usable if row["instrument"] == instrument]
-        ids = [row["id"] for row in members]
-        parts = spectrograms.split(ids, instrument, params.spectrograms.val_fraction, params.seed)
-        for row in members:
-            row["split"] = parts[row["id"]]
-
-
-def _check_enough(rows: list[dict], output: Path, needed: int) -> None:
-    lacking = spectrograms.too_few(rows, needed)
+    recordings = select(params.dataset[name])
+    items = [to_item(recording, lines.get(recording.id), extracted) for recording in recordings]
+    place = Place(f"spectrograms {name}", f"spectrograms/{name}", output, "recordings.csv", COLUMNS)
+    fraction = params.spectrograms.val_fraction
+    split = partial(splits.assign, val_fraction=fraction, seed=params.seed)
+    rows = make_items(items, transform, place, params.parallel, complete=split)
+    write_table(COVERAGE / f"{name}.csv", COVERAGE_COLUMNS, splits.coverage(rows))
+    lacking = splits.too_few(rows, params.spectrograms.min_recordings)
     if lacking:
         raise UserError(
-            f"{output / 'recordings.csv'}: too few recordings to train and validate on "
+            f"{output / place.table}: too few recordings to train and validate on "
             "(spectrograms.min_recordings); the table says why each other one is unusable\n"
             + "\n".join(lacking)
         )
+
+
+def to_item(recording: Recording, line: dict | None, extracted: Path) -> Item:
+    """A line of the index, with that of the table of extracted recordings."""
+    about = {"id": recording.id, "instrument": recording.instrument, "split": ""}
+    wav = extracted / f"{recording.id}.wav"
+    line = line or {"status": "missing", "reason": "not in the extracted table"}
+    problem = None
+    if line["status"] != "ok":
+        problem = {"status": line["status"], "reason": line["reason"]}
+    elif not recording.spans:
+        problem = {"status": "no_spans", "reason": "the index gives no spans for it"}
+    elif not wav.is_file():
+        problem = {"status": "missing", "reason": f"{wav} is not there"}
+    if problem:
+        return Item(recording.id, about | problem)
+    key = (recording.spans, code_of(spectrograms, signal), line["sha256"])
+    return Item(recording.id, about, (recording, wav), key, (wav,))
+
+
+def transform(subject: tuple[Recording, Path], folder: Path) -> dict:
+    """Write ``<id>.npy`` and ``<id>.peak.npy``; columns of the table."""
+    recording, wav = subject
+    about = spectrograms.transform(wav, recording.spans, folder)
+    (folder / "spec.npy").rename(folder / f"{recording.id}.npy")
+    (folder / "peak.npy").rename(folder / f"{recording.id}.peak.npy")
+    return about
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from pipeline.common import run_stage
-from solos.bootstrap import Bootstrap
-from solos.config import Params
-from solos.oracles import BASELINES
-from solos.report import ROWS
-from solos.statistics import all_tables, read_scores, write_table
+from solos.config.params import Params
+from solos.evaluation.oracles import BASELINES
+from solos.evaluation.rows import ROWS
+from solos.statistics.bootstrap import Bootstrap
+from solos.statistics.tables import all_tables, read_scores, write_table
 
 EVALUATION = Path("data/evaluation")
 OUTPUT = Path("data/statistics")

@@ -6,11 +6,11 @@ import torch
 
 from pipeline.common import run_stage
 from pipeline.fit import fit
-from solos.checkpoint import build_network, load_weights
-from solos.config import Params
+from solos.config.params import Params
+from solos.config.recipes import SopRecipe
 from solos.errors import UserError
-from solos.recipes import SopRecipe
-from solos.tasks import make_task, start_trunk
+from solos.models.weights import build_network, load_weights
+from solos.training.tasks import make_task, start_trunk
 
 
 def main(params: Params, name: str) -> None:

@@ -6,19 +6,22 @@ of the usable ones, and ``crops.jpg``, by which a person can check who was cut o
 """
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pipeline.common import WORK, reading, run_items, run_stage
-from solos import SAMPLE_RATE, SEGMENT, audio, crops, media, urmp
-from solos.config import Extract, Params, Urmp
+from pipeline.common import WORK, reading, run_stage
+from pipeline.items import Item, Place, make_items
+from solos import media
+from solos.config.data import Extract, Urmp
+from solos.config.params import Params
+from solos.datasets.urmp import Piece, read_pieces
 from solos.errors import UserError
-from solos.files import atomic, file_hash, fingerprint
-from solos.media import MediaError
-from solos.resume import RESULT, empty, link, once, prune
-from solos.tables import count_statuses, write_table
-from solos.unpack import unpack
+from solos.media.crops import Boxes, read_boxes, write_contact_sheet
+from solos.preparation import pieces as preparation
+from solos.preparation.unpack import unpack
+from solos.storage.cache import Cache, code_of, item_name
+from solos.storage.files import file_hash
+from solos.storage.tables import write_table
 
 log = logging.getLogger(__name__)
 
@@ -29,24 +32,33 @@ PARTS = ("piece", "part", "instrument", "wav", "frames")
 
 def main(params: Params) -> None:
     """Prepare the pieces in ``urmp.path``."""
-    pieces = urmp.read_pieces(_folder(params.urmp))
-    work = WORK / "urmp"
-    boxes = crops.read_boxes(Path(params.urmp.crops))
+    pieces = read_pieces(_folder(params.urmp))
+    boxes = read_boxes(Path(params.urmp.crops))
     known = {(piece.name, part.index) for piece in pieces for part in piece.parts}
     for name, part in sorted(set(boxes) - known):
         log.warning("%s: there is no part %d of a piece %s", params.urmp.crops, part, name)
-    one = partial(prepare_one, work=work, settings=params.extract, boxes=boxes)
-    results = run_items(one, pieces, params.parallel, "urmp")
-    empty(OUTPUT)
-    rows = [_publish(*pair) for pair in zip(pieces, results, strict=True)]
-    write_table(OUTPUT / "pieces.csv", PIECES, rows)
+    make = partial(preparation.prepare, settings=params.extract, boxes=boxes)
+    items = [to_item(piece, params.extract, boxes) for piece in pieces]
+    place = Place("urmp", "urmp", OUTPUT, "pieces.csv", PIECES)
+    rows = make_items(items, make, place, params.parallel)
     usable = [piece for piece, row in zip(pieces, rows, strict=True) if row["status"] == "ok"]
-    write_table(OUTPUT / "parts.csv", PARTS, [line for p in usable for line in _part_lines(p)])
-    _write_sheet(usable)
-    prune(work, [folder.name for _, folder in results if folder])
-    log.info("urmp: %s", count_statuses(rows))
+    lines = [line for piece in usable for line in preparation.part_lines(piece, OUTPUT)]
+    write_table(OUTPUT / "parts.csv", PARTS, lines)
+    write_contact_sheet(OUTPUT / "crops.jpg", preparation.players(usable, OUTPUT))
     if not usable:
         raise UserError(f"{OUTPUT / 'pieces.csv'}: no usable piece in {params.urmp.path}")
+
+
+def to_item(piece: Piece, settings: Extract, boxes: Boxes) -> Item:
+    """A folder of URMP."""
+    line = {"piece": piece.name, "n_parts": len(piece.parts), "video": "no"}
+    if piece.problem:
+        return Item(piece.name, line | {"status": "broken", "reason": piece.problem})
+    files = [piece.mix, piece.video, *(part.path for part in piece.parts)]
+    hashes = [file_hash(file) if file else "" for file in files]
+    own = [boxes.get((piece.name, part.index)) for part in piece.parts]
+    key = (settings.model_dump(), hashes, code_of(media, preparation), own)
+    return Item(piece.name, line, piece, key, tuple(file for file in files if file))
 
 
 def _folder(settings: Urmp) -> Path:
@@ -57,87 +69,17 @@ def _folder(settings: Urmp) -> Path:
             raise UserError(f"urmp.sha256 is that of an archive, {path} is none: set it to null")
         return path
     stat = path.stat()
-    key = fingerprint(str(path.absolute()), stat.st_size, stat.st_mtime_ns, settings.sha256)
-    folder = WORK / "unpacked" / key
-    if not folder.exists():
-        prune(folder.parent, [])  # 12 GB of an earlier archive
-    once(folder, partial(_unpack, archive=path, sha256=settings.sha256))
-    return folder
+    key = (str(path.absolute()), stat.st_size, stat.st_mtime_ns, settings.sha256)
+    cache, name = Cache(WORK / "unpacked"), item_name("urmp", key)
+    cache.make(name, partial(_unpack, archive=path, sha256=settings.sha256))
+    cache.prune([name])  # 12 GB of an earlier archive
+    return cache.root / name
 
 
 def _unpack(folder: Path, archive: Path, sha256: str | None) -> dict:
     description, size = f"unpack {archive.name}", archive.stat().st_size
     with archive.open("rb") as file, reading(file, description, size) as stream:
-        return {"files": unpack(stream, str(archive), folder, sha256)}
-
-
-def prepare_one(
-    piece: urmp.Piece, work: Path, settings: Extract, boxes: dict[tuple[str, int], crops.Box]
-) -> tuple[dict, Path | None]:
-    """What the table says of a piece, and the folder of its results unless it is broken."""
-    if piece.problem:
-        return {"status": "broken", "reason": piece.problem}, None
-    files = [piece.mix, piece.video, *(part.path for part in piece.parts)]
-    hashes = [file_hash(file) if file else "" for file in files]
-    code = [file_hash(Path(module.__file__)) for module in (urmp, audio, media, crops)]
-    own = [boxes.get((piece.name, part.index)) for part in piece.parts]
-    folder = work / f"{piece.name}.{fingerprint(settings.model_dump(), hashes, code, own)}"
-    return once(folder, partial(_try, piece=piece, settings=settings, boxes=boxes)), folder
-
-
-def _try(
-    folder: Path, piece: urmp.Piece, settings: Extract, boxes: dict[tuple[str, int], crops.Box]
-) -> dict:
-    try:
-        n_samples, reason = urmp.prepare_audio(piece, folder)
-    except MediaError as error:
-        empty(folder)
-        return {"status": error.status, "reason": str(error)}
-    frames = partial(urmp.prepare_frames, piece, folder, settings, n_samples / SAMPLE_RATE, boxes)
-    video, remark = _try_video(piece, frames)
-    row = {"n_samples": n_samples, "n_segments": n_samples // SEGMENT, "video": video}
-    return row | {"status": "ok", "reason": "; ".join(filter(None, (reason, remark)))}
-
-
-def _try_video(piece: urmp.Piece, frames: Callable[[], str]) -> tuple[str, str]:
-    """Whether there are pictures (yes or no), and a remark."""
-    if piece.video is None:
-        return "no", "no Vid file"
-    try:
-        return "yes", frames()
-    except MediaError as error:
-        return "no", f"no pictures: {error}"
-
-
-def _publish(piece: urmp.Piece, result: tuple[dict, Path | None]) -> dict:
-    row, folder = result
-    if row["status"] == "ok":
-        for file in sorted(path for path in folder.iterdir() if path.name != RESULT):
-            link(file, OUTPUT / piece.name / file.name)
-    return {"piece": piece.name, "n_parts": len(piece.parts), "video": "no"} | row
-
-
-def _part_lines(piece: urmp.Piece) -> list[dict]:
-    lines = []
-    for part in piece.parts:
-        frames = f"{piece.name}/{part.index}.zip"
-        line = {"piece": piece.name, "part": part.index, "instrument": part.instrument}
-        line["wav"] = f"{piece.name}/{part.index}.wav"
-        line["frames"] = frames if (OUTPUT / frames).exists() else ""
-        lines.append(line)
-    return lines
-
-
-def _write_sheet(pieces: list[urmp.Piece]) -> None:
-    rows = []
-    for piece in pieces:
-        players = {f"{part.index} {part.instrument}": part.index for part in piece.parts}
-        archives = {key: OUTPUT / piece.name / f"{k}.zip" for key, k in players.items()}
-        if all(archive.exists() for archive in archives.values()):
-            rows.append((piece.name, archives))
-    if rows:
-        with atomic(OUTPUT / "crops.jpg") as temporary:
-            crops.contact_sheet(rows).save(temporary, quality=85)
+        return {"files": unpack(stream, archive.name, folder, sha256)}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import sys
 
-from solos.cli import main
+from solos.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from prepared import write_test_set
 from small_run import small_run
+from XXX.solos.config import config
 
-from solos import config
-from solos.media import pack_frames
-from solos.page.gather import Run, choose_segments, find_eyes, gather, make_examples, read_lines
-from solos.page.render import Content, render
-from solos.recipes import MhuRecipe, SopRecipe
-from solos.segments import prepared_pieces, read_segments
-from solos.separation import load_separator
+from solos.config.recipes import MhuRecipe, SopRecipe
+from solos.evaluation.segments import prepared_pieces, read_segments
+from solos.report.gather import Run, choose_segments, find_eyes, gather, make_examples, read_lines
+from solos.report.render import Content, render
+from solos.separation.separator import load_separator
+from solos.storage.pictures import pack_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 

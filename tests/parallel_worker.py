@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from pipeline.fit import join
-from solos.checkpoint import build_network
-from solos.recipes import MhuRecipe, SopRecipe
-from solos.tasks import make_task
-from solos.training import train
-from solos.training_state import Checkpoint
+from solos.config.recipes import MhuRecipe, SopRecipe
+from solos.models.weights import build_network
+from solos.training.loop import train
+from solos.training.state import Checkpoint
+from solos.training.tasks import make_task
 
 
 def main(description: Path, output: Path) -> None:

@@ -10,18 +10,18 @@ import torch
 from PIL import Image
 
 from solos import SAMPLE_RATE, SEGMENT
-from solos.bootstrap import Bootstrap
-from solos.checkpoint import build_network, save_network
-from solos.config import Protocol
-from solos.evaluation import score_rows, summarize, to_table
-from solos.media import pack_frames
-from solos.oracles import baseline_estimates
-from solos.page.gather import Run
-from solos.recipes import Recipe
-from solos.segments import prepared_pieces, read_segments
-from solos.separation import load_separator
-from solos.statistics import all_tables, read_scores, write_table
-from solos.targets import separate_segments
+from solos.config.recipes import Recipe
+from solos.config.rows import Protocol
+from solos.evaluation.oracles import baseline_estimates
+from solos.evaluation.scores import score_rows, summarize, to_table
+from solos.evaluation.segments import prepared_pieces, read_segments
+from solos.models.weights import build_network, save_network
+from solos.report.gather import Run
+from solos.separation.segments import separate_segments
+from solos.separation.separator import load_separator
+from solos.statistics.bootstrap import Bootstrap
+from solos.statistics.tables import all_tables, read_scores, write_table
+from solos.storage.pictures import pack_frames
 
 EVIL = "02_<img src=x onerror=alert(1)>_cl_tpt"
 """A folder may be called so."""

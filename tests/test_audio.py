@@ -9,8 +9,8 @@ import torch
 from test_media import ffmpeg
 from torchaudio.functional import resample
 
-from solos import audio
-from solos.media import MediaError
+from solos.media import sound as audio
+from solos.media.errors import MediaError
 
 RATES = [(48000, 11025), (44100, 11025), (8000, 11025), (11025, 48000), (96000, 11025)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from solos.bootstrap import Bootstrap, describe
+from solos.statistics.bootstrap import Bootstrap, describe
 
 
 def takes(rng, n_titles=20, size=10):

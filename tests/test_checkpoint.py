@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from solos.checkpoint import build_network, load_state, load_weights, save_network, save_state
 from solos.errors import UserError
+from solos.models.weights import build_network, load_state, load_weights, save_network, save_state
 
 
 @pytest.fixture

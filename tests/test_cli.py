@@ -18,14 +18,16 @@ from test_urmp import tone, write_video
 from pipeline import evaluate
 from pipeline import urmp as stage
 from solos import INSTRUMENTS, SAMPLE_RATE, SEGMENT
-from solos.audio import read_audio, resample_blocks
-from solos.checkpoint import build_network, save_network
-from solos.cli import main
-from solos.config import Extract, Parallel, Protocol, Urmp
-from solos.files import file_hash
-from solos.media import probe
-from solos.segments import prepared_pieces, read_segments
-from solos.separation import load_separator
+from solos.commands.cli import main
+from solos.config.data import Extract, Urmp
+from solos.config.params import Parallel
+from solos.config.rows import Protocol
+from solos.evaluation.segments import prepared_pieces, read_segments
+from solos.media.probe import probe
+from solos.media.sound import read_audio, resample_blocks
+from solos.models.weights import build_network, save_network
+from solos.separation.separator import load_separator
+from solos.storage.files import file_hash
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "04_Grave_vn_vc_vn"

@@ -12,7 +12,7 @@ import yaml
 from closure import ROOT
 
 from pipeline import common, extract
-from solos.config import Extract
+from solos.config.data import Extract
 
 
 def run_stage(folder: Path, stage: str, *arguments: str) -> subprocess.CompletedProcess:

@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from pipeline.params import compose
-from solos.config import ConfigError, Protocol, load_params
+from solos.config.params import ConfigError, load_params
+from solos.config.rows import Protocol
 from solos.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]

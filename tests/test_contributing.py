@@ -23,7 +23,8 @@ TINY = (
 SEPARATE = f"""
 import torch
 from pathlib import Path
-from solos.separation import Target, load_separator
+from solos.separation.targets import Target
+from solos.separation.separator import load_separator
 separator = load_separator(Path("data/models/unet"))
 mix = torch.rand(1, {SEGMENT}) - 0.5
 (estimates,) = separator.separate(mix, [[Target(name) for name in {INSTRUMENTS}]])

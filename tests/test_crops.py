@@ -2,8 +2,8 @@ import pytest
 from PIL import Image
 from test_media import write_frames
 
-from solos.crops import contact_sheet, equal_boxes, read_boxes
 from solos.errors import UserError
+from solos.media.crops import contact_sheet, equal_boxes, read_boxes
 
 HEADER = "piece,part,x,y,width,height\n"
 

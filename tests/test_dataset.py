@@ -5,17 +5,10 @@ import pytest
 import torch
 
 from solos import HOP_LENGTH, SAMPLE_RATE
-from solos.dataset import (
-    Crop,
-    MhuMixes,
-    SopMixes,
-    SpectrogramStore,
-    evaluation_frames,
-    frame_indices,
-    mix_sources,
-    training_frames,
-)
 from solos.errors import UserError
+from solos.models.inputs import evaluation_frames, frame_indices, training_frames
+from solos.training.mixes import MhuMixes, SopMixes, mix_sources
+from solos.training.store import Crop, SpectrogramStore
 
 
 @pytest.fixture(scope="module")

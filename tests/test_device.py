@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from solos.device import find_device
 from solos.errors import UserError
+from solos.models.device import find_device
 
 
 def test_auto_takes_what_there_is(monkeypatch):

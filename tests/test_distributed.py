@@ -9,12 +9,12 @@ import pytest
 import torch
 from closure import ROOT
 
-from solos.checkpoint import build_network
-from solos.distributed import ALONE, GlobalBatchNorm, Processes
 from solos.errors import UserError
-from solos.tasks import make_task
-from solos.training import train
-from solos.training_state import Checkpoint
+from solos.models.weights import build_network
+from solos.training.distributed import ALONE, GlobalBatchNorm, Processes
+from solos.training.loop import train
+from solos.training.state import Checkpoint
+from solos.training.tasks import make_task
 
 ONE = [sys.executable]
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

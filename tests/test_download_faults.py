@@ -16,11 +16,11 @@ from faulty_server import FAULTS, Site
 from test_media import ffmpeg
 
 from pipeline import download as stage
+from solos.datasets.index import Recording, write_index
+from solos.download.fetcher import Fetcher
 from solos.errors import UserError
-from solos.files import file_hash
-from solos.index import Recording, write_index
-from solos.tables import read_table
-from solos.youtube import Fetcher
+from solos.storage.files import file_hash
+from solos.storage.tables import read_table
 
 GOOD = 26
 QUICK = {

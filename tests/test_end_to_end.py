@@ -12,7 +12,7 @@ import pytest
 import yaml
 from closure import ROOT
 
-from solos.report import ROWS as ROWS_AS_SHOWN
+from solos.evaluation.rows import ROWS as ROWS_AS_SHOWN
 
 TINY = (
     "synthesize.solos.recordings=2",

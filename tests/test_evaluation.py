@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from solos import SEGMENT
-from solos.config import Protocol
+from solos.config.rows import Protocol
 from solos.errors import UserError
-from solos.evaluation import (
+from solos.evaluation.metrics import bss_eval, si_sdr
+from solos.evaluation.oracles import BASELINES, baseline_estimates
+from solos.evaluation.scores import (
     COLUMNS,
     score_rows,
     score_segment,
@@ -18,9 +20,7 @@ from solos.evaluation import (
     write_absent_row,
     write_row,
 )
-from solos.metrics import bss_eval, si_sdr
-from solos.oracles import BASELINES, baseline_estimates
-from solos.segments import prepared_pieces, read_segments
+from solos.evaluation.segments import prepared_pieces, read_segments
 
 PROTOCOL = Protocol()
 

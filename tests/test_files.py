@@ -1,6 +1,6 @@
 import pytest
 
-from solos.files import atomic, file_hash, fingerprint
+from solos.storage.files import atomic, file_hash, fingerprint
 
 
 def test_atomic_writes_all_or_nothing(tmp_path):

@@ -4,9 +4,9 @@ import pytest
 from closure import ROOT
 
 from solos import INSTRUMENTS
-from solos.config import Dataset
+from solos.config.data import Dataset
+from solos.datasets.index import Recording, dump_spans, load_spans, read_index, select, write_index
 from solos.errors import UserError
-from solos.index import Recording, dump_spans, load_spans, read_index, select, write_index
 
 HEADER = "id,instrument,url,spans\n"
 

@@ -1,14 +1,10 @@
 import torch
 
 from solos import SEGMENT
-from solos.masks import (
-    apply_masks,
-    binary_masks,
-    decibel_input,
-    log_input,
-    ratio_masks,
-)
-from solos.stft import istft, log_unwarp, stft
+from solos.models.inputs import decibel_input, log_input
+from solos.signal.fourier import istft, stft
+from solos.signal.masks import apply_masks, binary_masks, ratio_masks
+from solos.signal.warp import log_unwarp
 
 MAGS = torch.tensor([[3.0, 1.0, 0.0, 2.0], [1.0, 4.0, 0.0, 2.0]]).reshape(2, 2, 2)
 

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from XXX.solos.media import media
 
 from pipeline import extract as stage
-from solos import media
-from solos.config import Extract, Parallel
+from solos.config.data import Extract
+from solos.config.params import Parallel
 from solos.errors import UserError
-from solos.files import file_hash
-from solos.media import MediaError
-from solos.tables import read_table, write_table
+from solos.media.errors import MediaError
+from solos.storage.files import file_hash
+from solos.storage.tables import read_table, write_table
 
 SETTINGS = Extract(short_side=48, jpeg_quality=2)
 FLASH = 1.6

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 from test_media import FLASH, SETTINGS, ffmpeg, write_clip
+from XXX.solos.media import media
 
-from solos import media
-from solos.media import MediaError
+from solos.media.errors import MediaError
 
 COPY = ("-c", "copy")
 X264 = ("-c:v", "libx264", "-preset", "ultrafast")

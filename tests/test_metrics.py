@@ -9,8 +9,8 @@ import soundfile
 import torch
 from mir_eval.separation import bss_eval_sources
 
-from solos import bss
-from solos.metrics import bss_eval, pes, si_sdr
+from solos.evaluation import bss
+from solos.evaluation.metrics import bss_eval, pes, si_sdr
 
 RATE = 11025
 

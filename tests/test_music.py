@@ -7,10 +7,10 @@ from threading import Thread
 import pytest
 
 from pipeline import index as stage
-from solos.config import Index
+from solos.config.data import Index
+from solos.datasets.index import WHOLE, read_index
+from solos.datasets.music import read_list
 from solos.errors import UserError
-from solos.index import WHOLE, read_index
-from solos.music import read_list
 
 VIDEOS = {"tuba": ["AKNt1SF-5VA", "-X4loU7hcpw"], "acoustic_guitar": ["_IcBMTI8PEQ"]}
 

@@ -14,17 +14,17 @@ from small_run import EVIL, SEED
 
 from solos import SAMPLE_RATE
 from solos.errors import UserError
-from solos.masks import apply_masks
-from solos.page import figures, tables
-from solos.page.choice import choose, improvements
-from solos.page.curves import losses, read_curves
-from solos.page.gather import choose_segments, find_eyes, gather, make_examples, read_lines
-from solos.page.media import blend, mask_uri, sound_uri, spectrogram_uri
-from solos.page.render import frequency_ticks, render
-from solos.segments import prepared_pieces, read_segments
-from solos.separation import load_separator
-from solos.stft import stft
-from solos.targets import NO_VIDEO, predict_masks, separate_segments
+from solos.evaluation.segments import prepared_pieces, read_segments
+from solos.report import figures, tables
+from solos.report.choice import choose, improvements
+from solos.report.curves import losses, read_curves
+from solos.report.embed import blend, mask_uri, sound_uri, spectrogram_uri
+from solos.report.gather import choose_segments, find_eyes, gather, make_examples, read_lines
+from solos.report.render import frequency_ticks, render
+from solos.separation.segments import NO_VIDEO, predict_masks, separate_segments
+from solos.separation.separator import load_separator
+from solos.signal.fourier import stft
+from solos.signal.masks import apply_masks
 
 
 def content_of(uri: str) -> BytesIO:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pipeline import pretrained
-from solos.checkpoint import build_network, load_weights, save_network
 from solos.errors import UserError
+from solos.models.weights import build_network, load_weights, save_network
 
 NAMES = ["sound_best.pth", "frame_best.pth", "synthesizer_best.pth"]
 

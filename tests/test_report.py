@@ -5,7 +5,8 @@ import json
 import pytest
 
 from pipeline.report import commit
-from solos.report import PUBLISHED, ROWS, coverage, pieces, read_metrics, render, table2
+from solos.evaluation.rows import ROWS
+from solos.report.table2 import PUBLISHED, coverage, pieces, read_metrics, render, table2
 
 MEASURED = {
     "SDR": {"mean": -1.234, "std": 2.0},

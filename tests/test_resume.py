@@ -1,6 +1,6 @@
 import pytest
 
-from solos.resume import empty, link, once, prune
+from solos.storage.cache import empty, link, once, prune
 
 
 def test_finished_work_is_not_repeated(tmp_path):

@@ -14,14 +14,15 @@ from closure import ROOT
 from golden.evaluation import FILE, PIECES, RATE, write_pieces
 
 from solos import SAMPLE_RATE
-from solos.cli import main
-from solos.config import Protocol
-from solos.evaluation import score_rows
-from solos.oracles import BASELINES, baseline_estimates
-from solos.scoring import score_folders
-from solos.segments import prepared_pieces, read_segments
-from solos.tables import write_table
-from solos.urmp import prepare_audio, read_pieces
+from solos.commands.cli import main
+from solos.commands.scoring import score_folders
+from solos.config.rows import Protocol
+from solos.datasets.urmp import read_pieces
+from solos.evaluation.oracles import BASELINES, baseline_estimates
+from solos.evaluation.scores import score_rows
+from solos.evaluation.segments import prepared_pieces, read_segments
+from solos.preparation.pieces import prepare_audio
+from solos.storage.tables import write_table
 
 KNOWN = json.loads(FILE.read_text())
 MEASURES = ["SDR", "SIR", "SAR"]

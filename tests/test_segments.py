@@ -6,9 +6,9 @@ import soundfile
 from prepared import PARTS, PIECES, write_piece
 
 from solos import SEGMENT
-from solos.config import Protocol
+from solos.config.rows import Protocol
 from solos.errors import UserError
-from solos.segments import prepared_pieces, read_segments, segment_starts
+from solos.evaluation.segments import prepared_pieces, read_segments, segment_starts
 
 PROTOCOL = Protocol()
 

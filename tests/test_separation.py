@@ -3,19 +3,15 @@ import pytest
 import torch
 
 from solos import INSTRUMENTS, SEGMENT
-from solos.checkpoint import build_network, save_network
 from solos.errors import UserError
-from solos.masks import apply_masks, log_input
-from solos.separation import (
-    Separator,
-    Target,
-    _join,
-    block_starts,
-    load_separator,
-    picture_targets,
-    sop_masks,
-)
-from solos.stft import log_warp, stft
+from solos.models.inputs import log_input
+from solos.models.weights import build_network, save_network
+from solos.separation.blocks import block_starts
+from solos.separation.separator import Separator, load_separator, sop_masks
+from solos.separation.targets import Target, picture_targets
+from solos.signal.fourier import stft
+from solos.signal.masks import apply_masks
+from solos.signal.warp import log_warp
 
 
 def pictures(seed: int) -> torch.Tensor:
@@ -186,7 +182,7 @@ def test_overlapping_segments_are_cross_faded(mhu_recipe, overlap, n):
 
 def test_the_cross_fade_is_linear():
     tail, estimate = torch.zeros(1, 6), torch.ones(1, 6)
-    joined = torch.cat(list(_join([tail, estimate], 4)), 1)
+    joined = torch.cat(list(join([tail, estimate], 4)), 1)
     assert joined.tolist() == [[0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1]]
 
 

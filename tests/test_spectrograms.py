@@ -7,12 +7,13 @@ import soundfile
 import torch
 
 from pipeline import spectrograms as stage
-from solos import spectrograms
-from solos.config import Parallel, Spectrograms
+from solos.config.data import Spectrograms
+from solos.config.params import Parallel
+from solos.datasets.index import Recording, load_spans, write_index
 from solos.errors import UserError
-from solos.index import Recording, load_spans, write_index
-from solos.stft import istft, stft
-from solos.tables import read_table, write_table
+from solos.preparation import spectrograms
+from solos.signal.fourier import istft, stft
+from solos.storage.tables import read_table, write_table
 
 
 def write_noise(path: Path, n_samples: int, level: float = 0.1, seed: int = 0) -> np.ndarray:

@@ -6,10 +6,10 @@ import pytest
 from test_urmp_whole import NAMES
 
 from pipeline import statistics as stage
-from solos.bootstrap import Bootstrap
-from solos.config import Row
+from solos.config.rows import Row
 from solos.errors import UserError
-from solos.statistics import (
+from solos.statistics.bootstrap import Bootstrap
+from solos.statistics.tables import (
     agreement,
     all_tables,
     finite_values,

@@ -5,7 +5,8 @@ import numpy as np
 import torch
 
 from solos import SEGMENT
-from solos.stft import istft, log_unwarp, log_warp, stft
+from solos.signal.fourier import istft, stft
+from solos.signal.warp import log_unwarp, log_warp
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "sop_forward.json").read_text())
 

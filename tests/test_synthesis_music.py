@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from solos import INSTRUMENTS
+from solos.datasets.urmp import CODES
 from solos.synthesis.instruments import BY_NAME, SETS
 from solos.synthesis.performance import Style, close_rests, excerpt, fit_range, perform
 from solos.synthesis.scores import Voice, join_tied, read_work, single_line
 from solos.synthesis.sound import RATE, Room, record, render, response
 from solos.synthesis.works import ENSEMBLES, TRAINING, Work
-from solos.urmp import CODES
 
 PLAIN = Style(
     legato=0.9,

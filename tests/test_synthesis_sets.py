@@ -10,15 +10,16 @@ import soundfile
 
 from pipeline import synthesize
 from solos import INSTRUMENTS
-from solos.config import Parallel, Synthesize, SynthesizeSolos, SynthesizeUrmp
+from solos.config.data import Synthesize, SynthesizeSolos, SynthesizeUrmp
+from solos.config.params import Parallel
+from solos.datasets.index import read_index
+from solos.datasets.urmp import CODES
 from solos.errors import UserError
-from solos.files import file_hash
-from solos.index import read_index
+from solos.storage.files import file_hash
 from solos.synthesis import ensembles, recordings
 from solos.synthesis.instruments import BY_NAME
 from solos.synthesis.scores import read_work
 from solos.synthesis.works import ENSEMBLES, TRAINING
-from solos.urmp import CODES
 
 SMALL = SynthesizeSolos(recordings=1, seconds=10.0, height=64)
 PIECES = SynthesizeUrmp(pieces=4, seconds=7.0, height=64)

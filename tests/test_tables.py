@@ -1,7 +1,7 @@
 import pytest
 
 from solos.errors import UserError
-from solos.tables import count_statuses, read_table, write_table
+from solos.storage.tables import count_statuses, read_table, write_table
 
 
 def test_round_trip_with_gaps_and_commas(tmp_path):

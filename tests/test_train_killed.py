@@ -13,7 +13,7 @@ import pytest
 import yaml
 from closure import ROOT
 
-from solos.checkpoint import load_state
+from solos.models.weights import load_state
 
 EPOCHS = 6
 STEPS = {"sop": 3, "mhunet": 12}

@@ -7,14 +7,14 @@ import torch
 from closure import ROOT
 
 from pipeline.fit import run_identity
-from solos.checkpoint import build_network
-from solos.distributed import ALONE, Processes
+from solos.config.recipes import Curriculum, PlateauSchedule, StepSchedule
 from solos.errors import UserError
-from solos.files import fingerprint
-from solos.recipes import Curriculum, PlateauSchedule, StepSchedule
-from solos.tasks import MhuTask, SopTask, make_task
-from solos.training import make_optimizer, make_schedule, train
-from solos.training_state import Checkpoint, CurriculumState
+from solos.models.weights import build_network
+from solos.storage.files import fingerprint
+from solos.training.distributed import ALONE, Processes
+from solos.training.loop import make_optimizer, make_schedule, train
+from solos.training.state import Checkpoint, CurriculumState
+from solos.training.tasks import MhuTask, SopTask, make_task
 
 EPOCHS = 3
 

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 import soundfile
 from test_media import ffmpeg
+from XXX.solos.media import media
+from XXX.solos.urmp import urmp
 
 from pipeline import urmp as stage
-from solos import INSTRUMENTS, media, urmp
-from solos.audio import read_audio
-from solos.config import Extract, Parallel, Urmp
+from solos import INSTRUMENTS
+from solos.config.data import Extract, Urmp
+from solos.config.params import Parallel
 from solos.errors import UserError
-from solos.files import file_hash
-from solos.tables import read_table
+from solos.media.sound import read_audio
+from solos.storage.files import file_hash
+from solos.storage.tables import read_table
 
 RATE = 48000
 SECONDS = 7

@@ -10,11 +10,12 @@ import pytest
 from test_urmp import write_piece, write_video
 
 from pipeline import urmp as stage
-from solos.config import Extract, Parallel, Urmp
+from solos.config.data import Extract, Urmp
+from solos.config.params import Parallel
+from solos.datasets.urmp import read_pieces
 from solos.errors import UserError
-from solos.tables import read_table
-from solos.unpack import unpack
-from solos.urmp import read_pieces
+from solos.preparation.unpack import unpack
+from solos.storage.tables import read_table
 
 NAMES = [
     "01_Jupiter_vn_vc",

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 from test_media import write_clip
+from XXX.solos.youtube import youtube
 from yt_dlp.utils import DownloadError, GeoRestrictedError
 
 from pipeline import download as stage
-from solos import youtube
-from solos.config import YtDlp
+from solos.config.data import YtDlp
+from solos.datasets.index import Recording, write_index
+from solos.download.fetcher import Fetcher
+from solos.download.outcomes import classify
 from solos.errors import UserError
-from solos.files import file_hash
-from solos.index import Recording, write_index
-from solos.tables import read_table
-from solos.youtube import Fetcher, classify
+from solos.storage.files import file_hash
+from solos.storage.tables import read_table
 
 # What yt-dlp passes on from YouTube, word for word (the apostrophes of some are typographic).
 MESSAGES = [

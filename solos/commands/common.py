@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from solos import SAMPLE_RATE
-from solos.config import Params, load_params
+from solos.config.params import Params, load_params
 from solos.errors import UserError
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from solos.checkpoint import DESCRIPTION, read_description
 from solos.commands.common import Workspace
 from solos.commands.versions import versions
 from solos.errors import UserError
-from solos.media import ffmpeg_path
-from solos.tables import count_statuses
+from solos.media.process import ffmpeg_path
+from solos.models.weights import DESCRIPTION, read_description
+from solos.storage.tables import count_statuses
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,9 +12,9 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
-from solos.crops import Box
 from solos.errors import UserError
-from solos.media import run_ffmpeg
+from solos.media.crops import Box
+from solos.media.process import run_ffmpeg
 
 REPORT = "separation.json"
 _HEADER = 4096  # bytes in which a WAV's chunks before its samples end

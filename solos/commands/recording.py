@@ -10,18 +10,22 @@ from pathlib import Path
 import soundfile
 
 from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
-from solos.audio import decode, read_blocks, resample_blocks
 from solos.commands import outputs
 from solos.commands.common import progress_bar
 from solos.commands.sources import Wanted, player_boxes
 from solos.commands.versions import versions
-from solos.config import Extract
-from solos.crops import Box
-from solos.dataset import whole_frames
+from solos.config.data import Extract
 from solos.errors import UserError
-from solos.files import file_hash
-from solos.media import MediaError, count_frames, extract_crops, probe, read_frames
-from solos.separation import Separator, block_pictures, picture_targets
+from solos.media.crops import Box
+from solos.media.errors import MediaError
+from solos.media.pictures import extract_crops
+from solos.media.probe import probe
+from solos.media.sound import decode, read_blocks, resample_blocks
+from solos.models.inputs import whole_frames
+from solos.separation.separator import Separator
+from solos.separation.targets import block_pictures, picture_targets
+from solos.storage.files import file_hash
+from solos.storage.pictures import count_frames, read_frames
 
 SUBTYPES = {16: "PCM_16", 32: "FLOAT"}
 """libsndfile's names of samples of so many bits."""

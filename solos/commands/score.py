@@ -10,11 +10,11 @@ from typing import get_args
 from pydantic import ValidationError
 
 from solos.commands.common import UsageError
-from solos.config import Protocol
+from solos.commands.scoring import score_folders
+from solos.config.rows import Protocol
 from solos.errors import UserError
-from solos.evaluation import summarize, to_table, write_row
-from solos.report import scores_table
-from solos.scoring import score_folders
+from solos.evaluation.scores import summarize, to_table, write_row
+from solos.report.table2 import scores_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

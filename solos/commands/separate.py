@@ -7,15 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from solos.checkpoint import DESCRIPTION, read_description
 from solos.commands.common import UsageError, Workspace, one_line
 from solos.commands.recording import SUBTYPES, Job, separate_file
 from solos.commands.sources import box, instrument_names, wanted_sources
-from solos.config import Extract
+from solos.config.data import Extract
 from solos.errors import UserError
-from solos.files import file_hash
-from solos.media import MediaError
-from solos.separation import load_separator
+from solos.media.errors import MediaError
+from solos.models.weights import DESCRIPTION, read_description
+from solos.separation.separator import load_separator
+from solos.storage.files import file_hash
 
 _PAPERS = Extract(short_side=256, jpeg_quality=3)  # pictures where no params.yaml says otherwise
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from solos import INSTRUMENTS
 from solos.commands.common import UsageError
-from solos.crops import Box, equal_boxes
 from solos.errors import UserError
+from solos.media.crops import Box, equal_boxes
 
 
 @dataclass(frozen=True)

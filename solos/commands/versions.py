@@ -5,7 +5,7 @@ import subprocess
 from importlib import metadata
 
 from solos.errors import UserError
-from solos.media import ffmpeg_path
+from solos.media.process import ffmpeg_path
 
 _PACKAGES = ("solos-separation", "torch", "torchaudio", "torchvision", "numpy", "dvc")
 

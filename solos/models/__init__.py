@@ -6,10 +6,10 @@ from pkgutil import iter_modules
 
 from torch import nn
 
+from solos.config.recipes import Recipe
 from solos.errors import UserError
 from solos.models.mhunet import MultiHeadUNet
 from solos.models.sop import SoundOfPixels
-from solos.recipes import Recipe
 
 __all__ = ["MultiHeadUNet", "SoundOfPixels", "find_builder"]
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from solos import INSTRUMENTS
-from solos.recipes import MhuRecipe
+from solos.config.recipes import MhuRecipe
 
 PAPER_CHANNELS = (32, 64, 128, 256, 512, 512)
 

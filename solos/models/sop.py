@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import resnet18
 
-from solos.recipes import SopRecipe
+from solos.config.recipes import SopRecipe
 
 RELEASED_CHANNELS = (64, 128, 256, 512, 512, 512, 512)
 

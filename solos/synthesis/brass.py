@@ -5,15 +5,7 @@ import numpy as np
 from solos.synthesis.canvas import Canvas, Colour, Frame, bezier, shade
 from solos.synthesis.looks import Look
 from solos.synthesis.motion import Pose
-from solos.synthesis.player import (
-    LEFT_SHOULDER,
-    MOUTH,
-    RIGHT_SHOULDER,
-    arm,
-    body,
-    fist,
-    head,
-)
+from solos.synthesis.player import LEFT_SHOULDER, MOUTH, RIGHT_SHOULDER, arm, body, fist, head
 
 _BRASS = (226, 182, 70)
 _PALE = (232, 206, 130)

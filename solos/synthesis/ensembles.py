@@ -8,9 +8,10 @@ import numpy as np
 import soundfile
 
 from solos import SAMPLE_RATE, SEGMENT, SPAN_RATE
-from solos.config import SynthesizeUrmp
+from solos.config.data import SynthesizeUrmp
+from solos.datasets.urmp import CODES
 from solos.errors import UserError
-from solos.files import atomic
+from solos.storage.files import atomic
 from solos.synthesis import scene
 from solos.synthesis.instruments import BY_NAME
 from solos.synthesis.looks import beside, random_look
@@ -20,7 +21,6 @@ from solos.synthesis.scores import Voice
 from solos.synthesis.sound import RATE, random_room, record, render, response
 from solos.synthesis.video import encode
 from solos.synthesis.works import ENSEMBLES, Ensemble
-from solos.urmp import CODES
 
 _LEAD, _TAIL = 0.4, 1.2  # seconds of silence around a piece
 _LONGEST_REST = 0.8
@@ -139,11 +139,9 @@ def _best_shift(ensemble: Ensemble, lines: Sequence[np.ndarray]) -> int:
 
 
 def render_plan(plan: Plan, root: Path) -> None:
-    """Write the piece's folder under ``root``, what is there already excepted."""
+    """Write the piece's folder under ``root``."""
     folder = root / plan.folder
     video = folder / f"Vid_{plan.folder}.mp4"
-    if video.exists():  # it is written last
-        return
     rng = np.random.default_rng(plan.seed)
     performances = _perform(plan, rng)
     parts = _levelled([_played(*item) for item in _in_one_room(plan, performances, rng)], rng)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from solos import SPAN_RATE
-from solos.config import SynthesizeSolos
-from solos.index import Recording
+from solos.config.data import SynthesizeSolos
+from solos.datasets.index import Recording
 from solos.synthesis import scene
 from solos.synthesis.instruments import BY_NAME, SETS, Instrument
 from solos.synthesis.looks import random_look
@@ -171,10 +171,8 @@ def _youtube_like(rng: np.random.Generator, *, dash: bool) -> str:
 
 
 def render_plan(plan: Plan, folder: Path) -> None:
-    """Write ``folder/<id>.mp4`` unless it is there."""
-    path = folder / f"{plan.recording.id}.mp4"
-    if path.exists():
-        return
+    """Write ``folder/videos/<id>.mp4``."""
+    path = folder / "videos" / f"{plan.recording.id}.mp4"
     rng = np.random.default_rng(plan.seed)
     instrument = BY_NAME[plan.player]
     style = random_style(rng, tuning=rng.uniform(-35, 35))

@@ -8,8 +8,8 @@ import numpy as np
 import soundfile
 
 from solos import SPAN_RATE
-from solos.files import atomic
-from solos.media import ffmpeg_path
+from solos.media.process import ffmpeg_path
+from solos.storage.files import atomic
 from solos.synthesis.sound import RATE
 
 AUDIO_RATE = 44100

@@ -14,8 +14,8 @@ import soundfile
 from mir_eval.separation import bss_eval_sources
 from numpy.typing import NDArray
 
-from solos.audio import read_audio
-from solos.oracles import baseline_estimates
+from solos.evaluation.oracles import baseline_estimates
+from solos.media.sound import read_audio
 
 PIECES = {"01_Known_vn_vc": (2, 0), "02_Answer_fl_vn_vn": (3, 1)}
 """Name -> number of parts, seed."""

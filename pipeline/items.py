@@ -1,0 +1,150 @@
+"""The loop over items, written once: recordings, pieces, whatever a stage makes one by one.
+
+A stage declares its items, what is made of one and which columns are said of it. Here each is made
+under its key in ``.work`` (so an interruption loses none, and of several processes one makes it
+while the others wait), linked into the stage's output and noted in its table.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pipeline.common import WORK, run_items
+from solos.config.params import Parallel
+from solos.errors import UserError
+from solos.media.errors import MediaError
+from solos.storage.cache import Cache, item_name
+from solos.storage.files import empty
+from solos.storage.tables import count_statuses, write_table
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Item:
+    """What a stage makes files of."""
+
+    name: str
+    line: dict
+    """What the table says of it whatever is made; with ``status`` and ``reason`` if nothing is."""
+    subject: object = None
+    """What :data:`Make` is given."""
+    key: object = None
+    """All that its files depend on, as plain values; None for one of which nothing can be made."""
+    sources: tuple[Path, ...] = ()
+    """The files it is made of. A verdict on them counts only if they are still as they were."""
+
+
+Make = Callable[[object, Path], dict]
+"""Writes the files of ``subject`` into a folder, laid out as in the output; returns columns.
+
+Raises ``MediaError`` where the recording is the reason that there are none, anything else where the
+machine is: then nothing is kept, and the stage ends.
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stage works and writes."""
+
+    title: str
+    """Of the progress bar and the summary: ``extract solos``."""
+    work: str
+    """Folder in ``.work``."""
+    output: Path
+    table: str = ""
+    """File in ``output``; none if empty."""
+    columns: tuple[str, ...] = ()
+
+
+def make_items(
+    items: Sequence[Item],
+    make: Make,
+    place: Place,
+    parallel: Parallel,
+    *,
+    complete: Callable[[list[dict]], None] | None = None,
+    lasting: Callable[[dict], bool] | None = None,
+) -> list[dict]:
+    """Make all items, publish their files in ``place.output`` and write its table.
+
+    Args:
+        complete: fills in columns that depend on all lines, before the table is written.
+        lasting: as for :meth:`solos.storage.cache.Cache.make`; with it nothing is ever pruned.
+
+    Returns:
+        The table's lines.
+    """
+    cache = Cache(WORK / place.work)
+    one = partial(_make_one, make=make, cache=cache, lasting=lasting)
+    results = run_items(one, items, parallel, place.title)
+    empty(place.output)
+    rows = [
+        item.line | _publish(item, result, cache, place.output, one)
+        for item, result in zip(items, results, strict=True)
+    ]
+    if complete:
+        complete(rows)
+    if place.table:
+        write_table(place.output / place.table, place.columns, rows)
+    if not lasting:
+        cache.prune(_folder(item) for item in items)
+    log.info("%s: %s", place.title, count_statuses(rows))
+    return rows
+
+
+def _publish(
+    item: Item, result: dict, cache: Cache, output: Path, again: Callable[[Item], dict]
+) -> dict:
+    """Link what was made of an item; its columns. What has vanished meanwhile is made again."""
+    while result["status"] == "ok" and not cache.publish(_folder(item), output):
+        result = again(item)
+    return result
+
+
+def _folder(item: Item) -> str:
+    return item_name(item.name, item.key)
+
+
+def _make_one(item: Item, make: Make, cache: Cache, lasting: Callable[[dict], bool] | None) -> dict:
+    """Columns of an item, with ``status`` and ``reason``."""
+    if item.key is None:
+        return {key: item.line[key] for key in ("status", "reason")}
+    return cache.make(_folder(item), partial(_attempt, item, make), lasting=lasting)
+
+
+def _attempt(item: Item, make: Make, folder: Path) -> dict:
+    before = [_state(path) for path in item.sources]
+    try:
+        return {"status": "ok", "reason": ""} | make(item.subject, folder)
+    except MediaError as error:
+        for path, state in zip(item.sources, before, strict=True):
+            _require_unchanged(path, state, error)
+        if not folder.is_dir():
+            raise UserError(f"{folder} vanished while it was written to: run again") from error
+        empty(folder)
+        return {"status": error.status, "reason": str(error)}
+
+
+def _require_unchanged(path: Path, state: object, error: MediaError) -> None:
+    """A verdict holds for a file that is there, as it was and readable to its end.
+
+    Raises:
+        UserError: it is not: that says nothing about the recording.
+        OSError: the disk can't be read.
+    """
+    if state is None or _state(path) != state:
+        raise UserError(f"{path} vanished or changed while it was read ({error}): run again")
+    with path.open("rb") as stream:
+        while stream.read(1 << 20):
+            pass
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -1,0 +1,184 @@
+"""Score folders of separated WAVs by the protocol of Table II.
+
+References are pieces in URMP's layout. Estimates are too: ``<piece>/AuSep_<k>_*.wav``, at any rate,
+mono or not, each folder of them one system. The name of a piece's folder says what its part k
+plays. By the authors' protocol the parts of an instrument are one source: its estimate is the sum
+of the files there are for them, be it one for all or one for each.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from solos.config.rows import Protocol
+from solos.datasets.urmp import Piece as UrmpPiece
+from solos.datasets.urmp import read_pieces
+from solos.errors import UserError
+from solos.evaluation.scores import score_rows, skip_segment
+from solos.evaluation.segments import Piece, Segment, Source, read_segments
+from solos.media.errors import MediaError
+from solos.media.sound import peak_samples, read_audio
+from solos.preparation.pieces import prepare_audio
+
+log = logging.getLogger(__name__)
+
+Estimates = Mapping[str, list[NDArray | str]]
+"""Of a piece: for each system, each source's samples at 11,025 Hz, or why there are none."""
+_CLIPPED = 10  # samples at full scale from which a file is called clipped
+
+
+def score_folders(
+    references: Path, systems: Mapping[str, Path], protocol: Protocol, quiet: bool = False
+) -> dict[str, list[dict]]:
+    """Lines (``solos.evaluation.COLUMNS``) of each system, for all segments of all pieces.
+
+    Args:
+        references: a folder of pieces in URMP's layout.
+        systems: name -> folder of estimates.
+
+    Raises:
+        UserError: no such pieces, or none of a system's folders is one of them.
+    """
+    pieces = read_pieces(references)
+    names = [piece.name for piece in pieces]
+    estimates = {row: _find_estimates(folder, names) for row, folder in systems.items()}
+    one = partial(_score_piece, estimates=estimates, protocol=protocol)
+    scored = Parallel(n_jobs=-1, return_as="generator")(delayed(one)(piece) for piece in pieces)
+    bar = tqdm(scored, "pieces", len(pieces), disable=quiet or None)
+    lines: dict[str, list[dict]] = {row: [] for row in systems}
+    for piece, remarks in bar:
+        for remark in remarks:
+            log.warning("%s", remark)
+        for row in systems:
+            lines[row] += piece[row]
+    return lines
+
+
+def _find_estimates(folder: Path, names: Sequence[str]) -> dict[str, UrmpPiece]:
+    """By name, the pieces that a system has separated."""
+    try:
+        found = {piece.name: piece for piece in read_pieces(folder)}
+    except UserError:
+        raise UserError(f"{folder} holds no folder of estimates like {names[0]}") from None
+    if not set(names) & set(found):
+        some = ", ".join(sorted(found)[:3])
+        raise UserError(f"{folder}: none of its folders ({some}) is a piece such as {names[0]}")
+    return found
+
+
+def _score_piece(
+    piece: UrmpPiece, estimates: Mapping[str, Mapping[str, UrmpPiece]], protocol: Protocol
+) -> tuple[dict[str, list[dict]], list[str]]:
+    """Each system's lines of a piece, and what is remarkable about its files."""
+    torch.set_num_threads(1)  # the pieces run in parallel
+    with TemporaryDirectory() as folder:
+        sources = _sources(piece, Path(folder), protocol)
+        prepared = Piece(piece.name, Path(folder) / "mix.wav", 0, sources)
+        try:
+            n_samples, remark = _prepare(piece, Path(folder))
+        except MediaError as error:
+            nothing = Segment(prepared, 0, 0, np.zeros(0), np.zeros((len(sources), 0)))
+            reason = f"unusable references: {error}"
+            return {row: skip_segment(nothing, reason) for row in estimates}, [
+                f"{piece.name} is not scored: {error}"
+            ]
+        prepared = replace(prepared, n_samples=n_samples)
+        waves, remarks = _read_estimates(prepared, estimates)
+        lines: dict[str, list[dict]] = {row: [] for row in estimates}
+        for segment in read_segments([prepared], protocol):
+            for row, scored in _score_segment(segment, waves, protocol).items():
+                lines[row] += scored
+    return lines, [*([f"{piece.name}: {remark}"] if remark else []), *remarks]
+
+
+def _prepare(piece: UrmpPiece, folder: Path) -> tuple[int, str]:
+    if piece.problem:
+        raise MediaError("broken", piece.problem)
+    return prepare_audio(piece, folder)
+
+
+def _sources(piece: UrmpPiece, folder: Path, protocol: Protocol) -> tuple[Source, ...]:
+    """A piece's sources, of the files that :func:`solos.urmp.prepare_audio` writes."""
+    groups: dict[object, list] = {}
+    for part in piece.parts:
+        key = part.instrument if protocol.repeats == "merge" else part.index
+        groups.setdefault(key, []).append(part)
+    return tuple(
+        Source(
+            instrument=parts[0].instrument,
+            parts=tuple(part.index for part in parts),
+            waves=tuple(folder / f"{part.index}.wav" for part in parts),
+            frames=(),
+        )
+        for parts in groups.values()
+    )
+
+
+def _read_estimates(
+    piece: Piece, systems: Mapping[str, Mapping[str, UrmpPiece]]
+) -> tuple[Estimates, list[str]]:
+    waves: dict[str, list[NDArray | str]] = {}
+    remarks: list[str] = []
+    for row, pieces in systems.items():
+        if piece.name not in pieces:
+            waves[row] = ["no estimates of this piece"] * len(piece.sources)
+            continue
+        paths = {part.index: part.path for part in pieces[piece.name].parts if part.path}
+        read = [_read_estimate(source, paths) for source in piece.sources]
+        waves[row] = [wave for wave, _ in read]
+        remarks += [f"{row}, {piece.name}: {remark}" for _, found in read for remark in found]
+    return waves, remarks
+
+
+def _read_estimate(source: Source, paths: Mapping[int, Path]) -> tuple[NDArray | str, list[str]]:
+    """The sum of a source's files, as long as the shortest, or why there is none; and remarks."""
+    files = [paths[part] for part in source.parts if part in paths]
+    if not files:
+        return f"no estimate of {source.instrument}", []
+    try:
+        remarks = [f"{path.name} is clipped" for path in files if peak_samples(path) >= _CLIPPED]
+        waves = [read_audio(path) for path in files]
+    except MediaError as error:
+        return f"estimate of {source.instrument}: {error}", []
+    if len(files) < len(source.parts):
+        names = ", ".join(path.name for path in files)
+        remarks.append(f"{names} is taken for all of {source.instrument}, parts {source.label}")
+    length = min(map(len, waves))
+    return np.sum([wave[:length] for wave in waves], axis=0), remarks
+
+
+def _score_segment(
+    segment: Segment, estimates: Estimates, protocol: Protocol
+) -> dict[str, list[dict]]:
+    cut = {row: list(_cut(segment, waves)) for row, waves in estimates.items()}
+    reasons = {
+        row: "; ".join(dict.fromkeys(part for part in parts if isinstance(part, str)))
+        for row, parts in cut.items()
+    }
+    whole = {row: np.stack(parts) for row, parts in cut.items() if not reasons[row]}
+    lines = score_rows(segment, whole, protocol)
+    return {
+        row: skip_segment(segment, reason) if reason else lines[row]
+        for row, reason in reasons.items()
+    }
+
+
+def _cut(segment: Segment, waves: Sequence[NDArray | str]) -> Iterator[NDArray | str]:
+    """Each source's part of a segment, or why it has none."""
+    end = segment.start + segment.mix.size
+    for source, wave in zip(segment.piece.sources, waves, strict=True):
+        if isinstance(wave, str):
+            yield wave
+        elif len(wave) < end:
+            yield f"estimate of {source.instrument} ends before the segment does"
+        else:
+            yield wave[segment.start : end]

@@ -1,0 +1,125 @@
+"""How the networks are trained: the section ``train`` of ``params.yaml``."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from solos.config.section import Count, Fraction, Positive, Section
+
+
+class StepSchedule(Section):
+    """Learning rates multiplied by ``gamma`` at each milestone (epochs)."""
+
+    kind: Literal["step"]
+    milestones: list[Count]
+    gamma: Fraction
+
+    @model_validator(mode="after")
+    def _ascending(self):
+        if self.milestones != sorted(set(self.milestones)):
+            raise ValueError("milestones must ascend")
+        return self
+
+
+class PlateauSchedule(Section):
+    """Learning rates multiplied by ``factor`` on plateaus of the validation loss."""
+
+    kind: Literal["plateau"]
+    patience: Count
+    """Epochs in a row without an improvement of one part in 10,000."""
+    factor: Fraction
+
+
+class Curriculum(Section):
+    """Number of sources in a mix: from ``start``, raised by one on a plateau, up to ``stop``."""
+
+    start: Annotated[int, Field(ge=2)]
+    stop: Annotated[int, Field(ge=2, le=13)]
+    patience: Count
+    """Epochs without improvement before the maximum is raised."""
+    min_delta: Annotated[float, Field(ge=0)]
+    """What counts as an improvement of the validation loss."""
+
+    @model_validator(mode="after")
+    def _upwards(self):
+        if self.stop < self.start:
+            raise ValueError("stop must not be below start")
+        return self
+
+
+class Recipe(Section):
+    """What training both networks has in common."""
+
+    epochs: Count
+    channels: Annotated[list[Count], Field(min_length=3, max_length=8)]
+    """Channels of the U-Net's down blocks."""
+    batch_size: Count
+    val_mixes: Count
+    """Fixed validation mixes."""
+    optimizer: Literal["sgd", "adam"]
+    lr: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Annotated[StepSchedule | PlateauSchedule, Field(discriminator="kind")]
+    workers: Annotated[int, Field(ge=0)]
+    """Data-loading processes, for each training process."""
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["float32", "tf32", "bfloat16"]
+    """tf32: a GPU's convolutions round to 10 bits. bfloat16: mixed, by autocast; weights and their
+    updates stay float32."""
+    channels_last: bool
+    """Memory layout of convolutions."""
+    compile: bool
+    """Whether torch.compile is used."""
+
+
+class SopRecipe(Recipe):
+    """As Sound of Pixels (Zhao et al., 2018): players told apart by sight, binary masks."""
+
+    recipe: Literal["sop"]
+    mixes_per_recording: Count
+    """Mixes an epoch for each training recording."""
+    components: Count
+    """Channels between the video network and the audio network (K)."""
+    frames: Count
+    """Pictures of each source."""
+    frame_stride: Count
+    """Pictures (at 8 fps) between them."""
+    image_size: Annotated[int, Field(ge=32)]
+    """Side of the square crop, pixels."""
+    trunk_weights: Literal["imagenet", "random"]
+    """Start of the ResNet when training from scratch."""
+    init_std: Positive
+    """Standard deviation of the start weights of the convolutions that are not the ResNet's."""
+    lr_trunk: Positive
+    """Learning rate of the ResNet's trunk."""
+    n_src: Annotated[int, Field(ge=2)]
+    gain: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    """Range of each source's gain."""
+
+    @model_validator(mode="after")
+    def _range(self):
+        if self.gain[0] > self.gain[1]:
+            raise ValueError("gain must be [lowest, highest]")
+        return self
+
+
+class MhuRecipe(Recipe):
+    """As the Multi-Head U-Net: a ratio mask for each instrument, a curriculum."""
+
+    recipe: Literal["mhunet"]
+    train_mixes: Count
+    """Mixes an epoch."""
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    curriculum: Curriculum
+
+
+AnyRecipe = Annotated[SopRecipe | MhuRecipe, Field(discriminator="recipe")]
+
+
+class Train(Section):
+    """The recipe of each network; others than the paper's two are under their own names."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, AnyRecipe]
+    sop: SopRecipe
+    mhunet: MhuRecipe

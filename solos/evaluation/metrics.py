@@ -1,0 +1,198 @@
+"""Objective measures of separation, in decibels: BSS Eval v3, scale-invariant SDR, PES.
+
+Conventions: references and estimates are real arrays whose last axis is time; estimate ``j`` is
+scored against reference ``j`` (no permutation). Any number of systems' estimates of the same
+references can be scored at once in a dimension before the sources ("rows"), and any number of
+segments with as many sources in a leading dimension of both. A silent reference or a silent
+estimate has no score: its entries are NaN, those of the other sources are what they would be
+without it.
+
+BSS Eval v3 (Vincent, Gribonval and Févotte, "Performance measurement in blind audio source
+separation", IEEE TASLP 14(4), 2006) splits an estimate e of source j into what filters of 512 taps
+can make of reference j (target), what they can make of all the references beyond that
+(interference), and the rest (artifacts). Equal to ``mir_eval.separation.bss_eval_sources`` with
+``compute_permutation=False``, but where the references' correlations are singular to double
+precision (references that have lost a whole band, as to a steep low-pass): what mir_eval gives
+there is rounding.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mir_eval.separation import bss_eval_sources
+from numpy.typing import ArrayLike, NDArray
+
+from solos.evaluation.bss import component_energies
+
+_WINDOW = 512  # samples, of PES
+_AT_SILENCE = 1e-6  # energy relative to the mixture's mean
+_LEAST = 1e-10
+
+
+class BssEval(NamedTuple):
+    """Source-to-distortion, -interference and -artifacts ratios, dB; each as the estimates' shape
+    without time: (n_src,), (rows, n_src), ..."""
+
+    sdr: NDArray[np.float64]
+    sir: NDArray[np.float64]
+    sar: NDArray[np.float64]
+
+
+def bss_eval(
+    *, references: ArrayLike, estimates: ArrayLike, device: torch.device | str = "cpu"
+) -> BssEval:
+    """BSS Eval v3 with fixed order and filters of 512 taps.
+
+    Args:
+        references: (n_src, n_samples), or (segments, n_src, n_samples).
+        estimates: as the references, or with rows: ([segments,] rows, n_src, n_samples).
+        device: where to compute, in float64.
+
+    Returns:
+        Ratios of (n_src,), (rows, n_src), ... SIR is +inf for a single (audible) reference. NaN
+        where the reference or the estimate is silent. Where references are linearly dependent, the
+        projections are onto what they span.
+
+    Raises:
+        ValueError: shapes that don't match, no samples, or values that aren't finite.
+    """
+    references, estimates = _checked(references, estimates)
+    segments = references.reshape(-1, *references.shape[-2:])
+    rows = estimates.reshape(len(segments), -1, *segments.shape[1:])
+    scores = np.full((3, *rows.shape[:3]), np.nan)
+    audible = segments.any(axis=-1)
+    for heard in np.unique(audible, axis=0):  # segments in which the same references are silent
+        if heard.any():
+            alike = (audible == heard).all(axis=1)
+            places = np.ix_(alike, range(rows.shape[1]), heard)
+            every = alike.all() and heard.all()  # as a rule: nothing is copied
+            waves = (segments, rows) if every else (segments[alike][:, heard], rows[places])
+            tensors = (torch.from_numpy(_unit(part)).to(device) for part in waves)
+            scores[:, *places] = _ratios(*component_energies(*tensors))
+    scores[:, ~rows.any(axis=-1)] = np.nan
+    return BssEval(*scores.reshape(3, *estimates.shape[:-1]))
+
+
+def mir_eval_bss(*, references: ArrayLike, estimates: ArrayLike) -> BssEval:
+    """The same by mir_eval, the field's reference, row by row: ten times slower and more.
+
+    For one segment, in which nothing is silent; SIR of a single source is +inf here too.
+    """
+    references, estimates = _checked(references, estimates)
+    rows = estimates.reshape(-1, *references.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is deprecated: its version is pinned
+        scores = [bss_eval_sources(references, row, compute_permutation=False)[:3] for row in rows]
+    return BssEval(*np.stack(scores, axis=1).reshape(3, *estimates.shape[:-1]))
+
+
+BACKENDS = {"torch": bss_eval, "mir_eval": mir_eval_bss}
+
+
+def si_sdr(*, references: ArrayLike, estimates: ArrayLike) -> NDArray[np.float64]:
+    """Scale-invariant SDR (Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019, eq. 4).
+
+    The mean is not removed. Shapes, silence and errors as for :func:`bss_eval`. About 300 dB or
+    +inf where the estimate is a multiple of its reference, -inf where it is orthogonal to it.
+    """
+    references, estimates = _checked(references, estimates)
+    if estimates.ndim > references.ndim:
+        references = references[..., np.newaxis, :, :]  # of all rows
+    references, estimates = _unit(references), _unit(estimates)
+    targets = (references * estimates).sum(axis=-1, keepdims=True) * references
+    score = _decibels(_energy(targets), _energy(estimates - targets))
+    silent = ~(references.any(axis=-1) & estimates.any(axis=-1))
+    return np.where(silent, np.nan, score)
+
+
+def pes(*, references: ArrayLike, estimates: ArrayLike, mix: ArrayLike) -> NDArray[np.float64]:
+    """Predicted energy at silence: what is left in an estimate where its reference is silent.
+
+    The estimate's energy over all windows of 512 samples (46 ms) in which the reference lies 60 dB
+    below the mixture's mean level and the mixture does not, relative to the mixture's energy in
+    them: 0 dB for the mixture itself, less is better, -100 dB at least. After Schulze-Forster,
+    Doire, Richard and Badeau, "Weakly informed audio source separation" (WASPAA 2019), whose figure
+    is not relative.
+
+    Args:
+        references, estimates: as for :func:`bss_eval`, of one segment.
+        mix: (n_samples,).
+
+    Returns:
+        (n_src,) or (rows, n_src); NaN where the reference is never silent while others sound.
+
+    Raises:
+        ValueError: as for :func:`bss_eval`, or shorter than a window.
+    """
+    references, estimates = _checked(references, estimates)
+    mix = np.asarray(mix, dtype=np.float64)
+    if references.ndim != 2 or mix.shape != references.shape[1:] or mix.size < _WINDOW:
+        raise ValueError(f"mix {mix.shape} of {references.shape}: one segment of a window or more")
+    theirs, ours, whole = (_window_energies(wave) for wave in (references, estimates, mix))
+    floor = _AT_SILENCE * whole.mean()
+    silent = (theirs <= floor) & (whole > floor)  # (n_src, windows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = (ours * silent).sum(axis=-1) / (whole * silent).sum(axis=-1)
+        return 10 * np.log10(left + _LEAST)
+
+
+def _window_energies(waves: NDArray) -> NDArray:
+    """(..., n_samples) -> (..., n_samples // 512)."""
+    whole = waves.shape[-1] // _WINDOW * _WINDOW
+    return _energy(waves[..., :whole].reshape(*waves.shape[:-1], -1, _WINDOW))
+
+
+def _checked(references: ArrayLike, estimates: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Both as float64, or a ValueError that shows what came."""
+    references = np.asarray(references, dtype=np.float64)
+    estimates = np.asarray(estimates, dtype=np.float64)
+    if references.ndim not in (2, 3) or not references.size:
+        raise ValueError(
+            f"references must be ([segments,] n_src, n_samples), found {references.shape}"
+        )
+    without_rows = np.delete(estimates.shape, -3) if estimates.ndim > references.ndim else ()
+    if references.shape not in (estimates.shape, tuple(without_rows)):
+        raise ValueError(
+            f"estimates must be {references.shape} as the references, or have rows before the last "
+            f"two dimensions, found {estimates.shape}"
+        )
+    for name, waves in (("references", references), ("estimates", estimates)):
+        if not np.isfinite(waves).all():
+            raise ValueError(f"{name} hold {(~np.isfinite(waves)).sum()} NaN or infinite value(s)")
+    return references, estimates
+
+
+def _energy(waves: NDArray) -> NDArray:
+    return np.einsum("...t,...t->...", waves, waves)
+
+
+def _unit(waves: NDArray) -> NDArray:
+    """Each wave scaled to energy 1 (all ratios are scale-invariant); silent ones left as they are.
+
+    In two steps, so that squares of very quiet or loud samples neither vanish nor overflow.
+    """
+    for size in (lambda x: np.abs(x).max(axis=-1), lambda x: np.sqrt(_energy(x))):
+        scale = size(waves)[..., np.newaxis]
+        waves = waves / np.where(scale > 0, scale, 1)
+    return waves
+
+
+def _decibels(wanted: NDArray, unwanted: NDArray) -> NDArray:
+    """10 log10 of the ratio; +inf where nothing is unwanted."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(unwanted == 0, np.inf, 10 * np.log10(wanted / unwanted))
+
+
+def _ratios(target: torch.Tensor, interference: torch.Tensor, artifacts: torch.Tensor) -> NDArray:
+    """SDR, SIR and SAR stacked, (3, ...), from the energies of orthogonal components."""
+    target, interference, artifacts = (
+        e.numpy(force=True) for e in (target, interference, artifacts)
+    )
+    pairs = (
+        (target, interference + artifacts),
+        (target, interference),
+        (target + interference, artifacts),
+    )
+    return np.stack([_decibels(wanted, rest) for wanted, rest in pairs])

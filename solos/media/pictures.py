@@ -1,0 +1,65 @@
+"""Pictures out of films, at 8 a second."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import ffmpeg
+
+from solos import FRAME_RATE
+from solos.config.data import Extract
+from solos.media.errors import MediaError
+from solos.media.process import run_ffmpeg
+from solos.storage.pictures import pack_frames
+
+
+def extract_crops(
+    source: Path,
+    boxes: Sequence[tuple[int, int, int, int]],
+    archives: Sequence[Path],
+    settings: Extract,
+) -> tuple[int, str]:
+    """Pictures of several regions of one video, in one ffmpeg pass: an archive for each region.
+
+    Args:
+        boxes: (x, y, width, height) in pixels.
+
+    Returns:
+        Number of pictures in each archive, and what ffmpeg complained of (empty as a rule).
+
+    Raises:
+        MediaError: nothing can be decoded.
+    """
+    stream = at_frame_rate(ffmpeg.input(str(source.absolute()), threads=1)).split()
+    with TemporaryDirectory(dir=archives[0].parent) as scratch:
+        folders = [Path(scratch) / str(k) for k in range(len(boxes))]
+        outputs = []
+        for k, ((x, y, width, height), folder) in enumerate(zip(boxes, folders, strict=True)):
+            folder.mkdir()
+            region = stream[k].filter("crop", width, height, x, y)
+            outputs.append(pictures(region, folder, settings))
+        complaint = run_ffmpeg(outputs)
+        n_frames = min(len(list(folder.iterdir())) for folder in folders)
+        if not n_frames:
+            raise MediaError("no_video", f"no picture can be decoded {complaint}".strip())
+        for folder, archive in zip(folders, archives, strict=True):
+            pack_frames(folder, archive)
+    return n_frames, complaint
+
+
+def at_frame_rate(stream: ffmpeg.Stream) -> ffmpeg.Stream:
+    """What the screen shows at each n/8 s: ``round=up`` never takes a picture before its time."""
+    return stream["V:0"].filter("fps", fps=FRAME_RATE, start_time=0, round="up")
+
+
+def pictures(stream: ffmpeg.Stream, folder: Path, settings: Extract) -> ffmpeg.Stream:
+    """JPEGs in ``folder``, pixels square, the shorter side as asked and the other one even."""
+    side, shape = settings.short_side, "iw*sar/ih"
+    scaled = stream.filter(
+        "scale",
+        w=f"if(lt({shape},1),{side},2*round({side}*{shape}/2))",
+        h=f"if(lt({shape},1),2*round({side}/({shape})/2),{side})",
+    ).filter("setsar", 1)
+    pattern = str(folder.absolute()).replace("%", "%%") + "/%06d.jpg"
+    quality = {"q:v": settings.jpeg_quality, "flags:v": "+bitexact", "threads": 1}
+    return scaled.output(pattern, f="image2", start_number=0, **quality)

@@ -1,0 +1,138 @@
+"""Weights on disk: exported networks, and the state of an unfinished training."""
+
+import io
+from pathlib import Path
+
+import torch
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+from solos.config.recipes import AnyRecipe, Recipe
+from solos.errors import UserError
+from solos.models import SoundOfPixels, find_builder
+from solos.storage.files import atomic
+
+DESCRIPTION = "network.yaml"
+
+
+def build_network(recipe: Recipe, name: str | None = None) -> nn.Module:
+    """A network with random weights.
+
+    Args:
+        name: its module in ``solos/models``; by default the one whose recipe it is.
+
+    Raises:
+        UserError: there is no such module.
+    """
+    return find_builder(name or recipe.recipe)(recipe)
+
+
+def network_name(network: nn.Module) -> str:
+    """The module in ``solos/models`` that a network is of."""
+    return type(network).__module__.rpartition(".")[2]
+
+
+def weight_files(network: nn.Module) -> dict[str, nn.Module]:
+    """File name of each part of a network; Sound of Pixels' are those of its release."""
+    if isinstance(network, SoundOfPixels):
+        return {
+            "sound_best.pth": network.sound,
+            "frame_best.pth": network.frame,
+            "synthesizer_best.pth": network.synthesizer,
+        }
+    return {f"{network_name(network)}_best.pth": network}
+
+
+def save_state(path: Path, state: dict) -> None:
+    """Write tensors and plain values atomically; equal states give equal bytes."""
+    buffer = io.BytesIO()  # a file's name would end up in its bytes
+    torch.save(state, buffer)
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def load_state(path: Path) -> dict:
+    """Read what :func:`save_state` wrote, or any file of tensors; no code in it is run.
+
+    Raises:
+        UserError: the file is missing or no such file.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except Exception as error:  # torch raises many types, and advises to run what is unsafe
+        raise UserError(f"{path} is damaged, or no file of tensors alone") from error
+
+
+def save_network(folder: Path, network: nn.Module, description: dict) -> None:
+    """Export a network's weights, and a description a person can read.
+
+    Args:
+        description: ``network`` (its module), ``recipe`` and whatever else is to be known.
+    """
+    for name, part in weight_files(network).items():
+        save_state(folder / name, part.state_dict())
+    with atomic(folder / DESCRIPTION) as temporary:
+        temporary.write_text(yaml.safe_dump(description, sort_keys=False))
+
+
+def read_description(folder: Path) -> tuple[dict, Recipe]:
+    """What :func:`save_network` noted of an exported network, and its recipe.
+
+    Raises:
+        UserError: ``folder`` holds no exported network.
+    """
+    path = folder / DESCRIPTION
+    try:
+        description = yaml.safe_load(path.read_text(encoding="utf-8"))
+        recipe = TypeAdapter(AnyRecipe).validate_python(description["recipe"])
+        return description, recipe
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: no network was trained here") from None
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} describes no network of this version: {reason}") from None
+
+
+def load_weights(folder: Path, network: nn.Module) -> None:
+    """Load exported or released weights strictly.
+
+    Raises:
+        UserError: a file is missing, or a tensor's name or shape differs; the first few are named.
+    """
+    for name, part in weight_files(network).items():
+        advice = "Make train.sop.channels and components those of the file's network"
+        load_strictly(part, load_state(folder / name), folder / name, advice)
+
+
+def load_strictly(part: nn.Module, state: object, path: Path, advice: str) -> None:
+    """Load a state dict that must be the module's own in every name and shape.
+
+    Args:
+        path, advice: where it is from and what to do, for the message.
+
+    Raises:
+        UserError: it is none, or differs; the first few tensors are named.
+    """
+    if not isinstance(state, dict):
+        raise UserError(f"{path} holds no state dict, but {type(state).__name__}")
+    problems = _differences(part.state_dict(), state)
+    if problems:
+        listed = "\n  ".join(problems[:3])
+        raise UserError(
+            f"{path} does not fit the network ({len(problems)} difference(s)):\n"
+            f"  {listed}\n{advice}"
+        )
+    part.load_state_dict(state)
+
+
+def _differences(expected: dict, found: dict) -> list[str]:
+    lines = [f"{name}: missing" for name in expected if name not in found]
+    lines += [f"{name}: not in the network" for name in found if name not in expected]
+    for name, tensor in expected.items():
+        if name in found and found[name].shape != tensor.shape:
+            shapes = f"{tuple(found[name].shape)}, {tuple(tensor.shape)} expected"
+            lines.append(f"{name}: shape {shapes}")
+    return lines

@@ -1,0 +1,150 @@
+"""A piece of URMP as the evaluation reads it: parts at 11025 Hz, each player's pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
+from solos.config.data import Extract
+from solos.datasets.urmp import Piece
+from solos.errors import UserError
+from solos.media.crops import Boxes, equal_boxes
+from solos.media.errors import MediaError
+from solos.media.pictures import extract_crops
+from solos.media.probe import probe
+from solos.media.sound import read_audio, write_audio
+from solos.preparation.recordings import SILENCE
+
+SHORTEST = 1024
+"""Samples that a piece must have."""
+
+
+MIX_TOLERANCE = 1e-3
+"""Largest |mixture - sum of parts| that goes unremarked; URMP's own stay within 1e-4."""
+
+
+def prepare(piece: Piece, folder: Path, settings: Extract, boxes: Boxes) -> dict:
+    """Write ``<piece>/mix.wav``, ``<piece>/<k>.wav`` and, with a video, ``<piece>/<k>.zip``.
+
+    Returns:
+        ``n_samples``, ``n_segments``, ``video`` (yes or no), and ``reason``: what is remarkable.
+
+    Raises:
+        MediaError: as :func:`prepare_audio`.
+        UserError: as :func:`prepare_frames`.
+    """
+    folder = folder / piece.name
+    folder.mkdir()
+    n_samples, reason = prepare_audio(piece, folder)
+    video, remark = "no", "no Vid file"
+    if piece.video:
+        try:
+            remark = prepare_frames(piece, folder, settings, n_samples / SAMPLE_RATE, boxes)
+            video = "yes"
+        except MediaError as error:
+            remark = f"no pictures: {error}"
+    row = {"n_samples": n_samples, "n_segments": n_samples // SEGMENT, "video": video}
+    return row | {"reason": "; ".join(filter(None, (reason, remark)))}
+
+
+def part_lines(piece: Piece, root: Path) -> list[dict]:
+    """Lines of ``parts.csv`` of a piece prepared in ``root``: its files, relative to that."""
+    lines = []
+    for part in piece.parts:
+        frames = f"{piece.name}/{part.index}.zip"
+        line = {"piece": piece.name, "part": part.index, "instrument": part.instrument}
+        line["wav"] = f"{piece.name}/{part.index}.wav"
+        line["frames"] = frames if (root / frames).exists() else ""
+        lines.append(line)
+    return lines
+
+
+def players(pieces: Sequence[Piece], root: Path) -> list[tuple[str, dict[str, Path]]]:
+    """Archives of each labelled player, of those pieces prepared in ``root`` that have pictures."""
+    rows = []
+    for piece in pieces:
+        archives = {
+            f"{part.index} {part.instrument}": root / piece.name / f"{part.index}.zip"
+            for part in piece.parts
+        }
+        if all(archive.exists() for archive in archives.values()):
+            rows.append((piece.name, archives))
+    return rows
+
+
+def prepare_audio(piece: Piece, folder: Path) -> tuple[int, str]:
+    """Write ``mix.wav`` and ``<k>.wav``: mono float32 at 11025 Hz, all as long as the shortest.
+
+    Returns:
+        Number of samples, and what is remarkable about the audio (empty as a rule).
+
+    Raises:
+        MediaError: a file can't be read, or the piece is shorter than any segment may be.
+    """
+    waves = [read_audio(part.path) for part in piece.parts]
+    mix = read_audio(piece.mix) if piece.mix else None
+    length = min(len(wave) for wave in [*waves, *([] if mix is None else [mix])])
+    if length < SHORTEST:
+        raise MediaError("too_short", f"{length} samples, fewer than {SHORTEST}")
+    notes = _remarks(piece, waves, mix, length)
+    total = np.sum([wave[:length] for wave in waves], axis=0)
+    write_audio(folder / "mix.wav", total if mix is None else mix[:length])
+    for part, wave in zip(piece.parts, waves, strict=True):
+        write_audio(folder / f"{part.index}.wav", wave[:length])
+    return length, "; ".join(notes)
+
+
+def _remarks(
+    piece: Piece, waves: Sequence[np.ndarray], mix: np.ndarray | None, length: int
+) -> list[str]:
+    notes = []
+    lengths = [len(wave) for wave in waves] + ([] if mix is None else [len(mix)])
+    if max(lengths) - length > 0.1 * SAMPLE_RATE:
+        notes.append(f"lengths differ by {(max(lengths) - length) / SAMPLE_RATE:.1f} s: cut")
+    for part, wave in zip(piece.parts, waves, strict=True):
+        if np.abs(wave[:length]).max() < SILENCE:
+            notes.append(f"part {part.index} ({part.instrument}) is silent")
+    if mix is None:
+        return [*notes, "no AuMix file: the mixture is the sum of the parts"]
+    excess = np.abs(mix[:length] - np.sum([wave[:length] for wave in waves], axis=0)).max()
+    if excess > MIX_TOLERANCE:
+        notes.append(f"the mixture differs from the sum of the parts by up to {excess:.2g}")
+    return notes
+
+
+def prepare_frames(
+    piece: Piece,
+    folder: Path,
+    settings: Extract,
+    seconds: float,
+    boxes: Boxes,
+) -> str:
+    """Write ``<k>.zip``, the pictures of each player at 8 fps, from the piece's video.
+
+    Args:
+        seconds: length of the piece's audio.
+        boxes: of the players (piece, part) that are not to be cut out at equal widths.
+
+    Returns:
+        What is remarkable about the video (empty as a rule).
+
+    Raises:
+        MediaError: the video can't be used.
+        UserError: a box reaches out of the picture.
+    """
+    found = probe(piece.video)
+    if not found.width:
+        raise MediaError("no_video", "the file has no video stream")
+    equal = equal_boxes(found.width, found.height, len(piece.parts))
+    places = [boxes.get((piece.name, k), box) for k, box in enumerate(equal, 1)]
+    for k, (x, y, width, height) in enumerate(places, 1):
+        if x + width > found.width or y + height > found.height:
+            size = f"{found.width}x{found.height}"
+            raise UserError(f"urmp.crops: part {k} of {piece.name} reaches out of its {size} video")
+    archives = [folder / f"{part.index}.zip" for part in piece.parts]
+    n_frames, complaint = extract_crops(piece.video, places, archives, settings)
+    lacking = seconds - n_frames / FRAME_RATE
+    if lacking > 1.0:
+        complaint = f"the video ends {lacking:.1f} s before the audio; {complaint}".rstrip("; ")
+    return complaint

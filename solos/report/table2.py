@@ -1,0 +1,158 @@
+"""Table II, measured and published figures side by side, and what it rests on."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from solos.evaluation.rows import ROWS
+from solos.evaluation.scores import METRICS
+
+PUBLISHED = {
+    "sop_pretrained": {"SDR": (-3.76, 4.00), "SIR": (-1.45, 4.68), "SAR": (7.56, 3.13)},
+    "sop": {"SDR": (-2.98, 5.07), "SIR": (0.46, 6.76), "SAR": (6.37, 2.94)},
+    "sop_ft": {"SDR": (-2.57, 4.99), "SIR": (0.47, 6.43), "SAR": (6.89, 2.48)},
+    "mhunet": {"SDR": (-0.56, 5.96), "SIR": (1.04, 7.24), "SAR": (10.37, 3.48)},
+}
+"""Mean and standard deviation, dB: Table II of Montesinos et al. (arXiv 2006.07931), on URMP."""
+
+
+_NOTE = """\
+Mean ± standard deviation in dB over all sources of all scored segments (5.944 s each). SDR, SIR and
+SAR are BSS Eval v3's. "Paper": Table II of Montesinos, Slizovskaia and Haro, *Solos: A Dataset for
+Audio-Visual Music Analysis* (IEEE MMSP 2020, arXiv 2006.07931), measured on the 44 pieces of URMP
+with networks trained on the real recordings: only a run of the profile `solos` measures the same
+thing. Skipped segments have a silent reference or estimate, or a single instrument; the reason is
+in each line of `data/evaluation/<row>.csv`.
+"""
+
+
+def read_metrics(folder: Path, rows: Iterable[str]) -> dict[str, dict]:
+    """``<folder>/<row>.json`` of those ``rows`` that have one (files of other runs are ignored)."""
+    paths = {row: folder / f"{row}.json" for row in rows}
+    return {row: json.loads(path.read_text()) for row, path in paths.items() if path.exists()}
+
+
+def table2(metrics: Mapping[str, dict]) -> str:
+    """The table in Markdown; rows without ``metrics`` are named below it with the reason."""
+    measured = [metric for metric in METRICS if metric != "SI-SDR"]
+    header = ["row", "", *(f"{name}{of}" for name in measured for of in ("", ", paper")), "SI-SDR"]
+    titles = ROWS | {row: row for row in metrics if row not in ROWS}
+    lines = [
+        [title, f"`{row}`", *_cells(row, metrics.get(row, {}), measured)]
+        for row, title in titles.items()
+    ]
+    absent = {row: absence(metrics.get(row)) for row in titles}
+    notes = [f"- `{row}`: {reason}" for row, reason in absent.items() if reason]
+    missing = "\n".join(["", "Rows without figures:", "", *notes, ""]) if notes else ""
+    return _markdown([*header, "segments", "skipped"], lines) + missing
+
+
+def scores_table(metrics: Mapping[str, dict]) -> str:
+    """Measured scores alone, in Markdown: a line for each of the rows that ``metrics`` has."""
+    counts = ("segments", "skipped")
+    lines = [
+        [row, *(_figure(m.get(name)) for name in METRICS), *(str(m[count]) for count in counts)]
+        for row, m in metrics.items()
+    ]
+    return _markdown(["row", *METRICS, *counts], lines)
+
+
+def _cells(row: str, metrics: Mapping[str, dict], measured: Sequence[str]) -> list[str]:
+    published = PUBLISHED.get(row, {})
+    pairs = [
+        cell
+        for name in measured
+        for cell in (_figure(metrics.get(name)), mean_std(published.get(name)))
+    ]
+    counts = [str(metrics.get(count, "")) for count in ("segments", "skipped")]
+    return [*pairs, _figure(metrics.get("SI-SDR")), *counts]
+
+
+def _figure(summary: Mapping[str, float | None] | None) -> str:
+    if summary is None or summary["mean"] is None:
+        return ""
+    return mean_std((summary["mean"], summary["std"]))
+
+
+def mean_std(figure: tuple[float, float] | None) -> str:
+    """A mean and a standard deviation as text; empty for None."""
+    return "" if figure is None else f"{figure[0]:.2f} ± {figure[1]:.2f}".replace("-", "−")
+
+
+def absence(metrics: Mapping | None) -> str:
+    """Why a row has no figures; empty if it has."""
+    if metrics is None:
+        return "not part of this run (`model` in `params.yaml`)"
+    return metrics.get("reason", "")
+
+
+def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table, its columns padded so that it also reads in a terminal."""
+    table = [header, *lines]
+    widths = [max(3, *map(len, column)) for column in zip(*table, strict=True)]
+    rows = [
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
+        for line in table
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([rows[0], rule, *rows[1:], ""])
+
+
+COVERAGE = ("set", "instrument", "usable", "hours", "not usable")
+
+
+PIECES = ("status", "video", "remark", "pieces", "such as")
+
+
+def coverage(tables: Mapping[str, Path]) -> list[list[str]]:
+    """How much of each training set there was, by instrument and in all: :data:`COVERAGE`.
+
+    Args:
+        tables: name of the set -> the table that ``spectrograms`` wrote for it.
+    """
+    lines = []
+    for name, path in tables.items():
+        table = pd.read_csv(path, keep_default_na=False)
+        total = {"instrument": "all", "not_usable": ""}
+        total |= {column: table[column].sum() for column in ("listed", "usable", "minutes")}
+        for row in [total, *table.to_dict("records")]:
+            usable = f"{row['usable']} of {row['listed']}"
+            hours = f"{row['minutes'] / 60:.2f}"
+            lines.append([name, row["instrument"], usable, hours, row["not_usable"]])
+    return lines
+
+
+def pieces(path: Path) -> list[list[str]]:
+    """What became of the test set's pieces, a line for each kind of remark: :data:`PIECES`.
+
+    Args:
+        path: ``pieces.csv`` of the stage ``urmp``.
+    """
+    table = pd.read_csv(path, keep_default_na=False)
+    counted = table.groupby(["status", "video", "reason"])["piece"].agg(["count", "first"])
+    return [[str(cell) for cell in row] for row in counted.reset_index().itertuples(index=False)]
+
+
+def render(
+    metrics: Mapping[str, dict],
+    tables: Mapping[str, Path],
+    test_set: Path,
+    provenance: Mapping[str, object],
+) -> str:
+    """The whole report in Markdown.
+
+    Args:
+        metrics: of each row of the run, as :func:`solos.evaluation.write_row` wrote them.
+        tables: as for :func:`coverage`.
+        test_set: as for :func:`pieces`.
+        provenance: what the run was: name -> value.
+    """
+    run = _markdown(["run", ""], [[name, str(value)] for name, value in provenance.items()])
+    parts = ["# Table II", table2(metrics), _NOTE]
+    parts += ["## Training data", _markdown(COVERAGE, coverage(tables))]
+    parts += ["## Test set", _markdown(PIECES, pieces(test_set)), "## Run", run]
+    return "\n".join(f"{part.rstrip()}\n" for part in parts)

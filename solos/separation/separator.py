@@ -1,0 +1,183 @@
+"""Separating mixtures of any length with either network."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from solos import INSTRUMENTS, SEGMENT
+from solos.config.recipes import Recipe, SopRecipe
+from solos.models import SoundOfPixels
+from solos.models.device import find_device
+from solos.models.inputs import (
+    decibel_input,
+    log_input,
+)
+from solos.models.weights import build_network, load_weights, read_description
+from solos.separation.blocks import block_starts, cut, fill, join
+from solos.separation.targets import Target, Targets
+from solos.signal.fourier import stft
+from solos.signal.masks import apply_masks
+from solos.signal.warp import log_warp
+
+Masks = Literal["soft", "binary"]
+"""Whether Sound of Pixels' masks are applied as probabilities, or decided at 0.5 when unwarped,
+as its authors did."""
+
+
+@dataclass(frozen=True)
+class Separator:
+    """A trained network and the recipe it was trained with."""
+
+    network: nn.Module
+    recipe: Recipe
+    masks: Masks = "soft"
+
+    @property
+    def needs_frames(self) -> bool:
+        """Whether sources are told apart by their pictures."""
+        return isinstance(self.recipe, SopRecipe)
+
+    def separate(
+        self, mixes: Tensor, sources: Sequence[Sequence[Target] | Targets]
+    ) -> list[Tensor]:
+        """Estimates of each mixture's sources, in their order.
+
+        Args:
+            mixes: (B, n_samples) of any length, of which B blocks are separated at a time.
+            sources: for each mixture, its targets, or a function that gives each block's.
+
+        Returns:
+            B tensors (n_src, n_samples), ±1.
+        """
+        blocks = []
+        for start, skip in block_starts(mixes.shape[-1]):
+            targets = [wanted(start) if callable(wanted) else wanted for wanted in sources]
+            estimates = self._separate(mixes[:, start : start + SEGMENT], targets)
+            blocks.append([estimate[:, skip:] for estimate in estimates])
+        return [torch.cat(estimates, dim=-1) for estimates in zip(*blocks, strict=True)]
+
+    def stream(
+        self,
+        blocks: Iterable[NDArray[np.float32]],
+        targets: Targets,
+        batch_size: int,
+        overlap: float = 0.0,
+    ) -> Iterator[Tensor]:
+        """Separate a recording of any length; memory does not grow with it.
+
+        Args:
+            blocks: the recording's samples (n,) at 11,025 Hz, in consecutive pieces of any sizes.
+            targets: of the segment that begins at a sample.
+            batch_size: segments separated at a time, which bounds the memory.
+            overlap: of consecutive segments, up to half a segment; they are cross-faded linearly.
+                0 as in the paper.
+
+        Yields:
+            (n_src, n): consecutive stretches of the estimates, together as long as the recording.
+
+        Raises:
+            ValueError: ``overlap`` is not in [0, 0.5].
+        """
+        if not 0 <= overlap <= 0.5:
+            raise ValueError(f"overlap: {overlap}, expected 0 to 0.5 of a segment")
+        fade = round(overlap * SEGMENT)
+        return join(self._batches(cut(blocks, SEGMENT - fade), targets, batch_size), fade)
+
+    @torch.inference_mode()
+    def localize(
+        self, blocks: Iterable[NDArray[np.float32]], frames: Callable[[int], Tensor]
+    ) -> Tensor:
+        """Sound of Pixels' map of where a recording's sound is, summed over its segments.
+
+        Args:
+            blocks: as of :meth:`stream`.
+            frames: gives pictures (3, T, H, W), normalised, of the block that begins at a sample.
+
+        Returns:
+            (H / 16, W / 16), energies; see :meth:`SoundOfPixels.localize`.
+        """
+        device = next(self.network.parameters()).device
+        total = torch.zeros(1, 1)
+        for start, wave, _ in cut(blocks, SEGMENT):
+            log_mag = log_input(log_warp(stft(fill(wave).to(device)).abs()))[None, None]
+            total = total + self.network.localize(frames(start)[None].to(device), log_mag)[0].cpu()
+        return total
+
+    def _batches(
+        self, segments: Iterator[tuple[int, Tensor, int]], targets: Targets, batch_size: int
+    ) -> Iterator[Tensor]:
+        while batch := list(islice(segments, batch_size)):
+            mixes = torch.stack([fill(wave) for _, wave, _ in batch])
+            estimates = self._separate(mixes, [targets(start) for start, _, _ in batch])
+            for (_, wave, skip), estimate in zip(batch, estimates, strict=True):
+                yield estimate[:, skip : len(wave)]
+
+    @torch.inference_mode()
+    def _separate(self, mixes: Tensor, sources: Sequence[Sequence[Target]]) -> list[Tensor]:
+        """A block of up to 65,535 samples of each mixture."""
+        device = next(self.network.parameters()).device
+        length = mixes.shape[-1]
+        mix_specs = stft(fill(mixes).to(device))  # (B, 512, 256)
+        mix_mags = log_warp(mix_specs.abs()).unsqueeze(1)  # (B, 1, 256, 256)
+        masks = self.predict_masks(mix_mags, sources)
+        decide = self.masks == "binary" and self.needs_frames
+        return [
+            apply_masks(spec, mask, length, decide).cpu()
+            for spec, mask in zip(mix_specs, masks, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def predict_masks(self, mix_mags: Tensor, sources: Sequence[Sequence[Target]]) -> list[Tensor]:
+        """Masks of each mixture's sources, before any decision.
+
+        Shape: magnitudes (B, 1, 256, 256), log-spaced, and B lists -> B tensors (n_src, 256, 256).
+        """
+        if isinstance(self.network, SoundOfPixels):
+            components = self.network.sound(log_input(mix_mags))  # (B, K, 256, 256)
+            return [
+                sop_masks(self.network, part[None], players)
+                for part, players in zip(components, sources, strict=True)
+            ]
+        masks = self.network(decibel_input(mix_mags))  # (B, 13, 256, 256)
+        return [
+            part[[INSTRUMENTS.index(source.instrument) for source in wanted]]
+            for part, wanted in zip(masks, sources, strict=True)
+        ]
+
+
+def sop_masks(network: SoundOfPixels, components: Tensor, sources: Sequence[Target]) -> Tensor:
+    """Sigmoid masks: (1, K, 256, T) -> (n_src, 256, T).
+
+    An instrument's players are pooled like the frames of one: the maximum over all of them. The
+    networks learn binary masks; on validation mixes their probabilities separate better (SDR) than
+    decisions at 0.5 do, as an unsure network then errs by less.
+    """
+    pooled = [
+        network.frame(torch.stack(list(source.players)).to(components.device)).amax(dim=0)
+        for source in sources
+    ]
+    visual = torch.sigmoid(torch.stack(pooled))[None]  # (1, n_src, K)
+    return torch.sigmoid(network.synthesizer(visual, components)[0])
+
+
+def load_separator(folder: Path, masks: Masks = "soft", device: str | None = None) -> Separator:
+    """Rebuild an exported network from its description, and load its weights.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``; None for the recipe's.
+
+    Raises:
+        UserError: ``folder`` holds no exported network, or its files don't fit.
+    """
+    description, recipe = read_description(folder)
+    network = build_network(recipe, description.get("network"))
+    load_weights(folder, network)
+    network.to(find_device(device or recipe.device), memory_format=torch.channels_last)
+    return Separator(network.eval(), recipe, masks)

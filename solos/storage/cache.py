@@ -1,0 +1,196 @@
+"""Finished work on many items, kept so that an interruption or another process loses none of it.
+
+Each item's results lie in a folder of their own, named after the item and a fingerprint of all that
+determines them (settings, source bytes, code), outside any stage's outputs: DVC deletes outputs
+before a stage runs. A folder is there only once it is complete; outputs are hard links into it.
+An item is locked while it is made, linked or removed, and its lock ends with the process that holds
+it: the same item is made once, by one process, and the others wait for its result.
+"""
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from filelock import FileLock, Timeout
+
+from solos.storage.files import atomic, file_hash, fingerprint, link
+
+RESULT = "result.json"
+WEEK = 7 * 24 * 3600.0
+_LOCKS = ".locks"
+_HALF = ".half-"  # begins the name of a folder that is being made
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """This process alone holds the lock file ``path``; others wait, and say so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("waiting for another process that holds %s", path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """:func:`locked` without waiting: whether the lock was free."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path).acquire(timeout=0):
+            yield True
+    except Timeout:
+        yield False
+
+
+def code_of(*modules: ModuleType) -> list[str]:
+    """Hashes of the source files of modules and packages: part of the key of what they make."""
+    files: list[Path] = []
+    for module in modules:
+        path = Path(module.__file__)
+        files += sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
+    return [file_hash(path) for path in files]
+
+
+class Cache:
+    """A folder of finished items.
+
+    Args:
+        root: one a stage and data set; several processes and workspaces may share it.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def make(
+        self,
+        name: str,
+        compute: Callable[[Path], dict],
+        *,
+        lasting: Callable[[dict], bool] | None = None,
+    ) -> dict:
+        """``compute(folder)``, unless it is there already; its dictionary is kept as JSON.
+
+        ``compute`` writes its files into the folder it is given. If it raises, nothing is kept.
+
+        Args:
+            name: of the item and of all that determines it (:meth:`name_of`).
+            lasting: whether a result is for good. With it, ``compute`` is called again for one that
+                isn't, in the folder as it was left: a half-fetched file is gone on with.
+        """
+        with locked(self._lock(name)):
+            known = self._recall(name)
+            if known is not None and (lasting is None or lasting(known)):
+                os.utime(self.root / name / RESULT)  # in use: not pruned
+                return known
+            return self._make(name, compute, in_place=lasting is not None)
+
+    def publish(self, name: str, target: Path) -> bool:
+        """Hard-link an item's files into ``target``, laid out alike; False if they are gone."""
+        with locked(self._lock(name)):
+            if self._recall(name) is None:
+                return False
+            for file in self._files(self.root / name):
+                link(self.root / name / file, target / file)
+            return True
+
+    def prune(self, keep: Iterable[str]) -> None:
+        """Remove what is not named in ``keep``, is unlocked, and was not used for a week.
+
+        The week is for the runs that share this folder: another experiment's items, and those of
+        one that was interrupted, are not waste because this run has no use for them.
+        """
+        kept = set(keep)
+        for path in sorted(self.root.glob("*")) if self.root.is_dir() else []:
+            name = path.name.removeprefix(_HALF)
+            if name in kept or path.name == _LOCKS or not _is_old(path):
+                continue
+            with claimed(self._lock(name)) as free:
+                if free and _is_old(path):  # still: it may have been used just now
+                    _remove(path)
+                    self._lock(name).unlink(missing_ok=True)
+
+    def _make(self, name: str, compute: Callable[[Path], dict], in_place: bool) -> dict:
+        folder = self.root / name
+        half = folder if in_place else self.root / f"{_HALF}{name}"
+        if not in_place:
+            shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(parents=True, exist_ok=True)
+        try:
+            result = compute(half)
+            sizes = {str(file): (half / file).stat().st_size for file in self._files(half)}
+            with atomic(half / RESULT) as temporary:
+                temporary.write_text(json.dumps({"result": result, "files": sizes}))
+        except BaseException:
+            if not in_place:
+                shutil.rmtree(half, ignore_errors=True)
+            raise
+        if not in_place:
+            shutil.rmtree(folder, ignore_errors=True)  # one whose files were tampered with
+            half.rename(folder)
+        return result
+
+    def _recall(self, name: str) -> dict | None:
+        """An item's result, if it was made and its files are as they were."""
+        folder = self.root / name
+        noted = _read(folder)
+        if noted is None:
+            return None
+        try:
+            whole = all((folder / file).stat().st_size == n for file, n in noted["files"].items())
+        except FileNotFoundError:
+            return None
+        return noted["result"] if whole else None
+
+    @staticmethod
+    def _files(folder: Path) -> list[Path]:
+        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+        return [file.relative_to(folder) for file in files if file != folder / RESULT]
+
+    def _lock(self, name: str) -> Path:
+        return self.root / _LOCKS / f"{name}.lock"
+
+
+def item_name(name: str, key: object) -> str:
+    """Name of an item's folder: the item's, and a fingerprint of all that its result depends on."""
+    return f"{name}.{fingerprint(key)}"
+
+
+def _is_old(path: Path) -> bool:
+    """Whether nothing used a finished or half-made item for a week."""
+    newest = max((p.stat().st_mtime for p in (path, path / RESULT) if p.exists()), default=0.0)
+    return time.time() - newest > WEEK
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def read_result(folder: Path) -> dict | None:
+    """What was last noted of an item in its folder, whatever became of its files."""
+    noted = _read(folder)
+    return noted and noted["result"]
+
+
+def _read(folder: Path) -> dict | None:
+    try:
+        noted = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # none, or damaged
+        return None
+    return noted if isinstance(noted, dict) and {"result", "files"} <= noted.keys() else None

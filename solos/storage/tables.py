@@ -1,0 +1,41 @@
+"""The CSV tables in which every stage accounts for every item, usable or not."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from solos.errors import UserError
+from solos.storage.files import atomic
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write ``rows`` under a header of ``columns``; what a row lacks is left empty.
+
+    Raises:
+        ValueError: a row has a column that is not in ``columns``.
+    """
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_table(path: Path, made_by: str) -> list[dict[str, str]]:
+    """Read a table that the stage ``made_by`` wrote; every value is text.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            return list(csv.DictReader(stream))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the stage {made_by} first") from None
+
+
+def count_statuses(rows: Iterable[Mapping[str, object]]) -> str:
+    """How many rows have which status, commonest first: ``118 ok, 3 private, 1 geo``."""
+    counts = Counter(str(row["status"]) for row in rows)
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{count} {status}" for status, count in ordered) or "nothing"

@@ -1,0 +1,158 @@
+"""Artificial mixtures for training, made from stored spectrograms.
+
+The STFT is linear, so a mixture's STFT is the sum of its sources': a sample is slices of
+memory-mapped files, summed; no audio is decoded and no transform computed. What a sample holds is a
+function of (seed, epoch, index) alone, whatever the number of workers or the order of reading.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from solos import INSTRUMENTS
+from solos.config.recipes import MhuRecipe, SopRecipe
+from solos.errors import UserError
+from solos.models.inputs import evaluation_frames, training_frames
+from solos.signal.masks import MAX_MAGNITUDE, binary_masks, ratio_masks
+from solos.signal.warp import log_warp
+from solos.training.store import Crop, SpectrogramStore, Stored
+
+_TRAIN, _VAL, _ORDER = 0, 1, 2  # streams of random numbers
+
+
+def mix_sources(sources: Tensor) -> tuple[Tensor, Tensor]:
+    """Mixture and source magnitudes as networks see them.
+
+    Shape: (n_src, T, 512, 2), real and imaginary parts -> (1, 256, T), (n_src, 256, T), log-spaced
+    bins. The mixture is clamped to 511, the most that a waveform in [-1, 1] can hold, so that an
+    artificial mixture can't show itself by exceeding what a real one could have.
+    """
+    mixture = sources.sum(dim=0, keepdim=True)
+    real, imaginary = torch.cat([mixture, sources]).unbind(dim=-1)
+    mags = (real.square() + imaginary.square()).sqrt_()  # (1 + n_src, T, 512)
+    mags[0].clamp_(max=MAX_MAGNITUDE)
+    warped = log_warp(mags.mT)
+    return warped[:1], warped[1:]
+
+
+class SopMixes(Dataset):
+    """Mixes of any recordings with their pictures, for Sound of Pixels.
+
+    Args:
+        store: recordings of one split.
+        epoch: of training; None for the fixed validation mixes, which have no gain, crop or flip.
+
+    Items: ``mix_mag`` (1, 256, 256), ``masks`` (n_src, 256, 256) binary, ``frames``
+    (n_src, 3, T, H, W).
+    """
+
+    def __init__(self, store: SpectrogramStore, recipe: SopRecipe, seed: int, epoch: int | None):
+        self.store, self.recipe, self.seed, self.epoch = store, recipe, seed, epoch
+        n = len(store.recordings)
+        if n < recipe.n_src:
+            raise UserError(
+                f"{store.spectrograms}: {n} recordings, mixes of {recipe.n_src} wanted: see "
+                "recordings.csv, or lower train.sop.n_src"
+            )
+        self.length = recipe.val_mixes if epoch is None else n * recipe.mixes_per_recording
+        self.order = np.arange(self.length) % n
+        if epoch is not None:
+            np.random.default_rng([seed, _ORDER, epoch]).shuffle(self.order)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rng = _generator(self.seed, self.epoch, index)
+        crops = self._draw(rng, index)
+        sources = torch.stack([self.store.read(crop) for crop in crops]) / len(crops)
+        mix_mag, mags = mix_sources(sources)
+        frames = torch.stack([self._frames(crop, rng) for crop in crops])
+        return {"mix_mag": mix_mag, "masks": binary_masks(mags), "frames": frames}
+
+    def _draw(self, rng: np.random.Generator, index: int) -> list[Crop]:
+        first = self.order[index]
+        others = np.delete(np.arange(len(self.store.recordings)), first)
+        chosen = [first, *rng.choice(others, self.recipe.n_src - 1, replace=False)]
+        return [self._crop(self.store.recordings[i], rng) for i in chosen]
+
+    def _crop(self, recording: Stored, rng: np.random.Generator) -> Crop:
+        start, _ = self.store.place(recording, rng)
+        gain = 1.0 if self.epoch is None else float(rng.uniform(*self.recipe.gain))
+        return Crop(recording, start, gain)
+
+    def _frames(self, crop: Crop, rng: np.random.Generator) -> Tensor:
+        pictures = self.store.frames(crop, self.recipe.frames, self.recipe.frame_stride)
+        if self.epoch is None:
+            return evaluation_frames(pictures, self.recipe.image_size)
+        return training_frames(pictures, self.recipe.image_size, rng)
+
+
+class MhuMixes(Dataset):
+    """Mixes of different instruments, uniformly chosen, for the Multi-Head U-Net.
+
+    Args:
+        max_src: largest number of sources; a mix has 2 to that many, uniformly.
+        epoch: of training; None for the fixed validation mixes.
+
+    Items: ``mix_mag`` (1, 256, 256), ``masks`` (13, 256, 256) ratio masks, zero for absent ones.
+    """
+
+    def __init__(
+        self,
+        store: SpectrogramStore,
+        recipe: MhuRecipe,
+        seed: int,
+        epoch: int | None,
+        max_src: int,
+    ):
+        self.store, self.seed, self.epoch = store, seed, epoch
+        self.min_src, self.max_src = recipe.curriculum.start, max_src
+        self.length = recipe.val_mixes if epoch is None else recipe.train_mixes
+        unknown = {r.instrument for r in store.recordings} - set(INSTRUMENTS)
+        if unknown:
+            raise UserError(
+                f"{store.spectrograms / 'recordings.csv'}: {', '.join(sorted(unknown))}: none of "
+                f"the network's instruments ({', '.join(INSTRUMENTS)})"
+            )
+        self.by_instrument = _group(store.recordings)
+        if len(self.by_instrument) < max_src:
+            raise UserError(
+                f"{store.spectrograms}: recordings of {len(self.by_instrument)} instruments, mixes "
+                f"of {max_src} wanted: see recordings.csv, or lower train.mhunet.curriculum.stop"
+            )
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rng = _generator(self.seed, self.epoch, index)
+        crops = self._draw(rng)
+        sources = torch.stack([self.store.read(crop) for crop in crops]) / len(crops)
+        mix_mag, mags = mix_sources(sources)
+        masks = torch.zeros(len(INSTRUMENTS), *mags.shape[1:])
+        masks[[INSTRUMENTS.index(crop.recording.instrument) for crop in crops]] = ratio_masks(mags)
+        return {"mix_mag": mix_mag, "masks": masks}
+
+    def _draw(self, rng: np.random.Generator) -> list[Crop]:
+        n_src = int(rng.integers(self.min_src, self.max_src + 1))
+        chosen = rng.choice(len(self.by_instrument), n_src, replace=False)
+        return [self._crop(self.by_instrument[i], rng) for i in chosen]
+
+    def _crop(self, recordings: Sequence[Stored], rng: np.random.Generator) -> Crop:
+        recording = recordings[rng.integers(len(recordings))]
+        start, peak = self.store.place(recording, rng)
+        return Crop(recording, start, 1 / peak)  # each source spans [-1, 1]
+
+
+def _group(recordings: Sequence[Stored]) -> list[list[Stored]]:
+    groups = [[r for r in recordings if r.instrument == name] for name in INSTRUMENTS]
+    return [group for group in groups if group]
+
+
+def _generator(seed: int, epoch: int | None, index: int) -> np.random.Generator:
+    stream = [_VAL, 0] if epoch is None else [_TRAIN, epoch]
+    return np.random.default_rng([seed, *stream, index])

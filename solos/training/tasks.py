@@ -1,0 +1,114 @@
+"""What the two networks' trainings do not share: data, loss and learning rates, as published."""
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models import ResNet18_Weights, resnet18
+
+from solos import INSTRUMENTS
+from solos.config.recipes import MhuRecipe, Recipe, SopRecipe
+from solos.errors import UserError
+from solos.models import SoundOfPixels
+from solos.models.inputs import decibel_input, log_input
+from solos.models.sop import sop_loss
+from solos.models.weights import load_state, load_strictly
+from solos.training.mixes import MhuMixes, SopMixes
+from solos.training.store import SpectrogramStore
+
+log = logging.getLogger(__name__)
+TRUNK_FILE = "resnet18-f37072fd.pth"
+"""Name of torchvision's ImageNet weights of ResNet-18."""
+
+
+class SopTask:
+    """Sound of Pixels: mixes of two, binary masks, weighted cross-entropy."""
+
+    def __init__(self, recipe: SopRecipe, seed: int, train: SpectrogramStore, val):
+        self.recipe, self.seed, self.train, self.val = recipe, seed, train, val
+        self.max_src = recipe.n_src
+
+    def train_mixes(self, epoch: int, max_src: int) -> SopMixes:
+        return SopMixes(self.train, self.recipe, self.seed, epoch)
+
+    def val_mixes(self) -> SopMixes:
+        return SopMixes(self.val, self.recipe, self.seed, None)
+
+    def parameter_groups(self, network: SoundOfPixels) -> list[dict]:
+        """The ResNet's trunk learns at its own, lower rate."""
+        rest = [network.sound, network.synthesizer, network.frame.fc]
+        return [
+            {"params": [p for part in rest for p in part.parameters()]},
+            {"params": list(network.frame.features.parameters()), "lr": self.recipe.lr_trunk},
+        ]
+
+    def loss(self, network: SoundOfPixels, batch: dict[str, Tensor]) -> Tensor:
+        logits = network(log_input(batch["mix_mag"]), batch["frames"])
+        return sop_loss(logits, batch["masks"], batch["mix_mag"])
+
+
+class MhuTask:
+    """Multi-Head U-Net: mixes of 2 to 7 different instruments, ratio masks, squared error.
+
+    Validation mixes hold up to the curriculum's last number of sources from the start, so that
+    losses of all epochs can be compared.
+    """
+
+    def __init__(self, recipe: MhuRecipe, seed: int, train: SpectrogramStore, val):
+        self.recipe, self.seed, self.train, self.val = recipe, seed, train, val
+        unheard = set(INSTRUMENTS) - {recording.instrument for recording in train.recordings}
+        if unheard:
+            names = ", ".join(sorted(unheard))
+            log.warning("no recordings to train on of %s: masks of these stay meaningless", names)
+
+    def train_mixes(self, epoch: int, max_src: int) -> MhuMixes:
+        return MhuMixes(self.train, self.recipe, self.seed, epoch, max_src)
+
+    def val_mixes(self) -> MhuMixes:
+        return MhuMixes(self.val, self.recipe, self.seed, None, self.recipe.curriculum.stop)
+
+    def parameter_groups(self, network: nn.Module) -> list[dict]:
+        return [{"params": list(network.parameters())}]
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        return functional.mse_loss(network(decibel_input(batch["mix_mag"])), batch["masks"])
+
+
+Task = SopTask | MhuTask
+
+
+def make_task(recipe: Recipe, seed: int, spectrograms: Path, extracted: Path) -> Task:
+    """The task of a recipe on the data set in two stages' folders."""
+    kind = SopTask if isinstance(recipe, SopRecipe) else MhuTask
+    stores = [SpectrogramStore(spectrograms, extracted, split) for split in ("train", "val")]
+    return kind(recipe, seed, *stores)
+
+
+def start_trunk(network: SoundOfPixels, recipe: SopRecipe, folder: Path) -> None:
+    """Give the ResNet its ImageNet weights, if the recipe says so, from a file or torchvision.
+
+    Raises:
+        UserError: the file is not in ``folder`` and can't be fetched.
+    """
+    if recipe.trunk_weights == "random":
+        log.info("ResNet-18 starts from random weights (train.sop.trunk_weights: random)")
+        return
+    trunk = resnet18()
+    path = folder / TRUNK_FILE
+    load_strictly(trunk, _imagenet_state(path), path, "Put torchvision's own file there")
+    network.frame.features.load_state_dict(nn.Sequential(*list(trunk.children())[:-2]).state_dict())
+
+
+def _imagenet_state(path: Path) -> dict:
+    if path.exists():
+        return load_state(path)
+    weights = ResNet18_Weights.IMAGENET1K_V1
+    try:
+        return torch.hub.load_state_dict_from_url(weights.url, weights_only=True, check_hash=True)
+    except (OSError, RuntimeError) as error:  # the latter of another hash
+        raise UserError(
+            f"ImageNet weights of ResNet-18: {path} is missing and {weights.url} can't be fetched "
+            f"({error}); put that file there, or set train.sop.trunk_weights=random"
+        ) from error
