@@ -37,8 +37,8 @@ class Item:
     """The files it is made of. A verdict on them counts only if they are still as they were."""
 
 
-Make = Callable[[object, Path], dict]
-"""Writes the files of ``subject`` into a folder, laid out as in the output; returns columns.
+Make = Callable[[object, Path], dict | None]
+"""Writes the files of ``subject`` into a folder, laid out as in the output; returns columns, if any.
 
 Raises ``MediaError`` where the recording is the reason that there are none, anything else where the
 machine is: then nothing is kept, and the stage ends.
@@ -118,7 +118,7 @@ def _make_one(item: Item, make: Make, cache: Cache, lasting: Callable[[dict], bo
 def _attempt(item: Item, make: Make, folder: Path) -> dict:
     before = [_state(path) for path in item.sources]
     try:
-        return {"status": "ok", "reason": ""} | make(item.subject, folder)
+        return {"status": "ok", "reason": ""} | (make(item.subject, folder) or {})
     except MediaError as error:
         for path, state in zip(item.sources, before, strict=True):
             _require_unchanged(path, state, error)
