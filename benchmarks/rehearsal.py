@@ -18,12 +18,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from XXX.solos.media import media
-
 from solos.config.params import load_params
 from solos.datasets.index import Recording, read_index, write_index
 from solos.media.process import ffmpeg_path
-from solos.preparation import spectrograms
+from solos.preparation import recordings, spectrograms
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 8
@@ -65,7 +63,7 @@ def print_cost_of_an_hour(folder: Path) -> None:
     film = write_film(folder / "film.mp4", LONG)
     settings = load_params(ROOT / "params.yaml").extract.model_copy(update={"short_side": 256})
     start = time.perf_counter()
-    media.extract(folder, source=film, settings=settings)
+    recordings.extract(folder, source=film, settings=settings)
     extracted = time.perf_counter()
     spectrograms.store(folder / "audio.wav", folder)
     stored = time.perf_counter()

@@ -13,6 +13,7 @@ from pipeline.items import Item, Place, make_items
 from solos.config.data import Download
 from solos.config.params import Parallel, Params
 from solos.datasets.index import Recording, select
+from solos.download.coverage import lacking
 from solos.download.fetcher import Fetcher, content_of
 from solos.download.outcomes import GONE
 from solos.errors import UserError
@@ -51,7 +52,7 @@ def _check_coverage(rows: list[dict], name: str, settings: Download, tripped: bo
     reasons = Counter(f"{row['status']}: {row['reason']}" for row in failed)
     for reason, count in reasons.most_common(3):
         log.warning("%d times %s", count, reason)
-    problems = _lacking(rows, settings)
+    problems = lacking(rows, settings)
     if problems:
         raise UserError(
             f"too little of {name} is there (data/raw/{name}/status.csv tells each recording's "
@@ -61,21 +62,6 @@ def _check_coverage(rows: list[dict], name: str, settings: Download, tripped: bo
         )
     if any(row["status"] not in ("ok", *GONE) for row in rows):
         log.info("to try the rest again: dvc repro --force --single-item download@%s", name)
-
-
-def _lacking(rows: list[dict], settings: Download) -> list[str]:
-    """A line for the whole and for each instrument of which too little is there."""
-    groups = {"all": rows}
-    for row in rows:
-        groups.setdefault(row["instrument"], []).append(row)
-    lines = []
-    for group, members in groups.items():
-        name = "min_coverage" if group == "all" else "min_instrument_coverage"
-        got = sum(row["status"] == "ok" for row in members)
-        needed = getattr(settings, name)
-        if got < needed * len(members):
-            lines.append(f"  {group}: {got} of {len(members)}, below download.{name} ({needed:g})")
-    return lines
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.common import WORK, run_items
 from solos.config.params import Parallel
 from solos.errors import UserError
-from solos.media.errors import MediaError
+from solos.media.errors import ENVIRONMENT, MediaError
 from solos.storage.cache import Cache, item_name
 from solos.storage.files import empty
 from solos.storage.tables import count_statuses, write_table
@@ -38,7 +38,7 @@ class Item:
 
 
 Make = Callable[[object, Path], dict | None]
-"""Writes the files of ``subject`` into a folder, laid out as in the output; returns columns, if any.
+"""Writes the files of ``subject`` into a folder, laid out as in the output; returns columns.
 
 Raises ``MediaError`` where the recording is the reason that there are none, anything else where the
 machine is: then nothing is kept, and the stage ends.
@@ -72,7 +72,8 @@ def make_items(
 
     Args:
         complete: fills in columns that depend on all lines, before the table is written.
-        lasting: as for :meth:`solos.storage.cache.Cache.make`; with it nothing is ever pruned.
+        lasting: which results are for good, for items that are gone on with where they were left,
+            and never pruned; by default all but those of status ``environment``.
 
     Returns:
         The table's lines.
@@ -112,7 +113,13 @@ def _make_one(item: Item, make: Make, cache: Cache, lasting: Callable[[dict], bo
     """Columns of an item, with ``status`` and ``reason``."""
     if item.key is None:
         return {key: item.line[key] for key in ("status", "reason")}
-    return cache.make(_folder(item), partial(_attempt, item, make), lasting=lasting)
+    attempt = partial(_attempt, item, make)
+    in_place = lasting is not None
+    return cache.make(_folder(item), attempt, lasting=lasting or _is_verdict, in_place=in_place)
+
+
+def _is_verdict(result: dict) -> bool:
+    return result["status"] != ENVIRONMENT
 
 
 def _attempt(item: Item, make: Make, folder: Path) -> dict:

@@ -1,12 +1,10 @@
 """Write the report: ``report/table2.md``, and the page ``report/index.html``, with sounds."""
 
 import logging
-import platform
-import subprocess
-from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.common import run_stage
+from pipeline.provenance import provenance
 from solos.config.params import Params
 from solos.evaluation.oracles import BASELINES
 from solos.evaluation.segments import prepared_pieces, read_segments
@@ -21,29 +19,7 @@ from solos.storage.files import atomic
 DATA = Path("data")
 METRICS = Path("metrics")
 REPORT = Path("report")
-SOURCES = ("solos", "pipeline", "params.yaml", "dvc.yaml", "requirements.lock")
-"""What decides the figures: the run is of a commit if these are as committed."""
-PACKAGES = ("torch", "torchaudio", "torchvision", "numpy", "scipy", "dvc")
-
 log = logging.getLogger(__name__)
-
-
-def git(*arguments: str) -> str | None:
-    """Output of a git command; None without git or outside a repository."""
-    try:
-        run = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return run.stdout.strip()
-
-
-def commit() -> str:
-    """The commit checked out, and whether anything that decides the figures differs from it."""
-    head = git("rev-parse", "HEAD")
-    if head is None:
-        return "unknown (no git repository, or no commit)"
-    present = [path for path in SOURCES if Path(path).exists()]
-    return head + (", modified" if git("status", "--porcelain", "--", *present) else "")
 
 
 def main(params: Params) -> None:
@@ -64,13 +40,6 @@ def main(params: Params) -> None:
 
 def describe(params: Params) -> Run:
     """What is known of the run beside its files."""
-    provenance = {
-        "profile": params.profile,
-        "seed": params.seed,
-        "commit": commit(),
-        "Python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-    }
     networks = {row: settings.network for row, settings in params.model.items()}
     return Run(
         data=DATA,
@@ -82,7 +51,7 @@ def describe(params: Params) -> Run:
         profile=params.profile,
         seed=params.seed,
         confidence=params.statistics.confidence,
-        provenance=provenance,
+        provenance={"profile": params.profile, "seed": params.seed, **provenance()},
     )
 
 

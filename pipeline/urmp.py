@@ -9,17 +9,17 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from pipeline.common import WORK, reading, run_stage
+from pipeline.archive import unpacked
+from pipeline.common import run_stage
 from pipeline.items import Item, Place, make_items
 from solos import media
-from solos.config.data import Extract, Urmp
+from solos.config.data import Extract
 from solos.config.params import Params
 from solos.datasets.urmp import Piece, read_pieces
 from solos.errors import UserError
 from solos.media.crops import Boxes, read_boxes, write_contact_sheet
 from solos.preparation import pieces as preparation
-from solos.preparation.unpack import unpack
-from solos.storage.cache import Cache, code_of, item_name
+from solos.storage.cache import code_of
 from solos.storage.files import file_hash
 from solos.storage.tables import write_table
 
@@ -32,7 +32,7 @@ PARTS = ("piece", "part", "instrument", "wav", "frames")
 
 def main(params: Params) -> None:
     """Prepare the pieces in ``urmp.path``."""
-    pieces = read_pieces(_folder(params.urmp))
+    pieces = read_pieces(unpacked(params.urmp))
     boxes = read_boxes(Path(params.urmp.crops))
     known = {(piece.name, part.index) for piece in pieces for part in piece.parts}
     for name, part in sorted(set(boxes) - known):
@@ -59,27 +59,6 @@ def to_item(piece: Piece, settings: Extract, boxes: Boxes) -> Item:
     own = [boxes.get((piece.name, part.index)) for part in piece.parts]
     key = (settings.model_dump(), hashes, code_of(media, preparation), own)
     return Item(piece.name, line, piece, key, tuple(file for file in files if file))
-
-
-def _folder(settings: Urmp) -> Path:
-    """The folder of pieces; an archive is unpacked to where an interruption does not lose it."""
-    path = Path(settings.path)
-    if not path.is_file():
-        if settings.sha256:
-            raise UserError(f"urmp.sha256 is that of an archive, {path} is none: set it to null")
-        return path
-    stat = path.stat()
-    key = (str(path.absolute()), stat.st_size, stat.st_mtime_ns, settings.sha256)
-    cache, name = Cache(WORK / "unpacked"), item_name("urmp", key)
-    cache.make(name, partial(_unpack, archive=path, sha256=settings.sha256))
-    cache.prune([name])  # 12 GB of an earlier archive
-    return cache.root / name
-
-
-def _unpack(folder: Path, archive: Path, sha256: str | None) -> dict:
-    description, size = f"unpack {archive.name}", archive.stat().st_size
-    with archive.open("rb") as file, reading(file, description, size) as stream:
-        return {"files": unpack(stream, archive.name, folder, sha256)}
 
 
 if __name__ == "__main__":

@@ -1,44 +1,59 @@
-"""Which modules of the project a stage reaches: imports followed as text, nothing is run."""
+"""Which rooms of the project a stage reaches: imports followed as text, nothing is run."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("solos", "pipeline")
+ROOMS = (
+    *("config", "storage", "media", "signal", "datasets", "download", "preparation", "models"),
+    *("training", "evaluation", "separation", "statistics", "report", "synthesis", "commands"),
+)
+"""In the order of the flow: a room imports those before it alone."""
+NETWORKS = {"solos/models/sop.py", "solos/models/mhunet.py"}
+"""Stand apart from their room: a row depends on its own."""
 
 
-def _module_file(name: str) -> Path | None:
-    base = ROOT.joinpath(*name.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.exists():
-            return path
-    return None
-
-
-def _imported_names(path: Path) -> set[str]:
+def imported_modules(path: Path) -> set[str]:
+    """Dotted names of the project's modules that a file imports."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module in ("solos", "pipeline"):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module)
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in names if name.split(".")[0] in PACKAGES}
+    return {name for name in names if name.split(".")[0] in ("solos", "pipeline")}
 
 
-def _with_parents(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+def place_of(module: str) -> str:
+    """The room of a module, or its file where it is in none: a path from the project's root."""
+    parts = module.split(".")
+    room = "/".join(parts[:2])
+    if (ROOT / room).is_dir():
+        return room
+    return f"{room}.py" if (ROOT / f"{room}.py").exists() else f"{parts[0]}/__init__.py"
 
 
-def reached_by(script: Path) -> set[str]:
-    """Files of the project (posix, relative to its root) that running ``script`` imports."""
-    seen, todo = set(), [script, ROOT / "pipeline" / "__init__.py"]
+@cache
+def _imports_of(place: str) -> frozenset[str]:
+    path = ROOT / place
+    files = sorted(path.glob("*.py")) if path.is_dir() else [path]
+    return frozenset(place_of(name) for file in files for name in imported_modules(file))
+
+
+def reached_by(place: str) -> set[str]:
+    """Rooms, and files in none, that a file or room of the project needs, itself included."""
+    seen, todo = set(), [place, "solos/__init__.py"]
     while todo:
-        path = todo.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        for name in _imported_names(path):
-            todo += [f for part in _with_parents(name) if (f := _module_file(part))]
-    return {path.relative_to(ROOT).as_posix() for path in seen}
+        place = todo.pop()
+        if place not in seen:
+            seen.add(place)
+            todo += _imports_of(place)
+    return seen
+
+
+def files_of(room: str) -> set[str]:
+    """The modules of a room."""
+    return {path.relative_to(ROOT).as_posix() for path in (ROOT / room).glob("*.py")}

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from prepared import write_test_set
 from small_run import small_run
-from XXX.solos.config import config
 
+from solos.config.params import Params, load_params
 from solos.config.recipes import MhuRecipe, SopRecipe
 from solos.evaluation.segments import prepared_pieces, read_segments
 from solos.report.gather import Run, choose_segments, find_eyes, gather, make_examples, read_lines
@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
-def params() -> config.Params:
+def params() -> Params:
     """The committed parameters."""
-    return config.load_params(ROOT / "params.yaml")
+    return load_params(ROOT / "params.yaml")
 
 
 @pytest.fixture(scope="session")

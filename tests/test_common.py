@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 from closure import ROOT
+from test_media import extract_one
 
-from pipeline import common, extract
+from pipeline import common
 from solos.config.data import Extract
+from solos.media.probe import Probe
+from solos.preparation import recordings
 
 
 def run_stage(folder: Path, stage: str, *arguments: str) -> subprocess.CompletedProcess:
@@ -82,11 +85,11 @@ def test_a_disk_that_is_full_condemns_no_recording(tmp_path, monkeypatch):
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(extract.media, "probe", lambda path: extract.media.Probe(4, True, 96, 64))
+    monkeypatch.setattr(recordings, "probe", lambda path: Probe(4, True, 96, 64))
     (tmp_path / "film.mp4").touch()
-    line = {"id": "a", "status": "ok", "file": "film.mp4", "sha256": "x"}
+    line = {"id": "a", "instrument": "Tuba", "status": "ok", "file": "film.mp4", "sha256": "x"}
     settings = Extract(short_side=48, jpeg_quality=2)
     with pytest.raises(OSError, match="No space left") as error:
-        extract.extract_one(line, tmp_path, tmp_path / "work", settings)
+        extract_one(line, tmp_path, tmp_path / "work", settings)
     assert error.value.errno == errno.ENOSPC
-    assert list((tmp_path / "work").iterdir()) == []
+    assert [path.name for path in (tmp_path / "work").iterdir()] == [".locks"]

@@ -92,9 +92,9 @@ def test_a_wait_that_the_server_asks_for_is_kept(film, params, tmp_path):
     settings = params.download.model_copy(update=QUICK | {"retries": 0})
     with site.open() as address:
         refused, good = recordings(address, {"a": "429wait", "b": "good"})
-        fetch = Fetcher(tmp_path, settings)
-        assert "429" in fetch(refused).reason
-        assert fetch(good).status == "ok"
+        fetch = Fetcher(settings)
+        assert "429" in fetch(refused, tmp_path / "a")["reason"]
+        assert fetch(good, tmp_path / "b")["status"] == "ok"
     pause = next(t for t, path in site.moments if "good" in path) - site.moments[0][0]
     assert 2 <= pause < 6
 
@@ -148,8 +148,8 @@ def start_stage(folder: Path) -> subprocess.Popen:
 
 
 def done(folder: Path) -> set[str]:
-    notes = (folder / ".work/download").glob("*/status.json")
-    found = (note for note in notes if json.loads(note.read_text())["status"] == "ok")
+    notes = (folder / ".work/download").glob("*/result.json")
+    found = (note for note in notes if json.loads(note.read_text())["result"]["status"] == "ok")
     return {note.parent.name.split(".")[0] for note in found}
 
 

@@ -45,6 +45,7 @@ class Clone:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         bin_folder = Path(sys.executable).parent
         quiet = {"DVC_NO_ANALYTICS": "true", "TQDM_DISABLE": "1"}
         path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"

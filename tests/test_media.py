@@ -2,6 +2,7 @@ import signal
 import subprocess
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import ffmpeg as ffmpeg_python
@@ -9,14 +10,19 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
-from XXX.solos.media import media
 
 from pipeline import extract as stage
+from pipeline.items import _make_one
 from solos.config.data import Extract
 from solos.config.params import Parallel
 from solos.errors import UserError
 from solos.media.errors import MediaError
+from solos.media.pictures import extract_crops
+from solos.media.process import ffmpeg_path
+from solos.preparation import recordings
+from solos.storage.cache import Cache
 from solos.storage.files import file_hash
+from solos.storage.pictures import count_frames, pack_frames, read_frames
 from solos.storage.tables import read_table, write_table
 
 SETTINGS = Extract(short_side=48, jpeg_quality=2)
@@ -25,7 +31,7 @@ FLASH = 1.6
 
 
 def ffmpeg(*arguments: object) -> None:
-    command = [media.ffmpeg_path(), "-v", "error", "-y", "-threads", "1"]
+    command = [ffmpeg_path(), "-v", "error", "-y", "-threads", "1"]
     subprocess.run([*command, *map(str, arguments)], check=True)
 
 
@@ -49,7 +55,7 @@ def write_frames(archive: Path, count: int, colour: int) -> None:
     for n in range(count):
         level = np.full((48, 64, 3), colour, np.uint8)
         Image.fromarray(level).save(folder / f"{n:06d}.jpg", quality=95)
-    media.pack_frames(folder, archive)
+    pack_frames(folder, archive)
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +66,10 @@ def clip(tmp_path_factory) -> Path:
 def extract(source: Path, folder: Path) -> tuple[dict, np.ndarray, np.ndarray]:
     """What is said of a clip, its samples, and the brightness of its pictures."""
     folder.mkdir(exist_ok=True)
-    result = media.extract(folder, source=source, settings=SETTINGS)
+    result = recordings.extract(folder, source=source, settings=SETTINGS)
     wave, rate = soundfile.read(folder / "audio.wav")
     assert rate == 11025 and wave.ndim == 1
-    frames = media.read_frames(folder / "frames.zip", range(result["n_frames"]))
+    frames = read_frames(folder / "frames.zip", range(result["n_frames"]))
     return result, wave, frames.mean(axis=(1, 2, 3))
 
 
@@ -75,7 +81,7 @@ def click_and_flash(wave: np.ndarray, brightness: np.ndarray) -> tuple[float, fl
 def failure(source: Path, folder: Path) -> MediaError:
     folder.mkdir()
     with pytest.raises(MediaError) as error:
-        media.extract(folder, source=source, settings=SETTINGS)
+        recordings.extract(folder, source=source, settings=SETTINGS)
     return error.value
 
 
@@ -120,8 +126,8 @@ def test_short_side_of_portrait_square_and_wide_pixels(size, sar, shape, tmp_pat
     plain = write_clip(tmp_path / "plain.mp4", seconds=1, size=size)
     ffmpeg("-i", plain, "-vf", f"setsar={sar}", tmp_path / "clip.mp4")
     ffmpeg("-i", tmp_path / "clip.mp4", "-c", "copy", tmp_path / "-clip.mp4")
-    media.extract(tmp_path, source=tmp_path / "-clip.mp4", settings=SETTINGS)
-    assert media.read_frames(tmp_path / "frames.zip", [0]).shape == (1, *shape, 3)
+    recordings.extract(tmp_path, source=tmp_path / "-clip.mp4", settings=SETTINGS)
+    assert read_frames(tmp_path / "frames.zip", [0]).shape == (1, *shape, 3)
 
 
 def test_two_extractions_have_equal_bytes(clip, tmp_path):
@@ -172,6 +178,12 @@ def test_a_file_cut_short(tmp_path):
     assert str(error).endswith("of 8.0 s")
 
 
+def extract_one(line: dict, source: Path, work: Path, settings: Extract) -> dict:
+    """What the stage does with one line of the table of downloads."""
+    item = stage.to_item(line, source, settings)
+    return _make_one(item, partial(stage.extract, settings=settings), Cache(work), None)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_ffmpeg_says_nothing_of_the_recording(how, tmp_path, monkeypatch):
     """Nothing is kept, so that the next run extracts the recording after all."""
@@ -185,10 +197,10 @@ def test_a_stopped_ffmpeg_says_nothing_of_the_recording(how, tmp_path, monkeypat
 
     monkeypatch.setattr(ffmpeg_python.nodes.OutputStream, "run_async", stopped, raising=False)
     write_clip(tmp_path / "long.mp4", seconds=600, fps="5")
-    line = {"id": "a", "status": "ok", "file": "long.mp4", "sha256": "x"}
+    line = {"id": "a", "instrument": "Tuba", "status": "ok", "file": "long.mp4", "sha256": "x"}
     with pytest.raises(UserError, match="ffmpeg was stopped"):
-        stage.extract_one(line, tmp_path, tmp_path / "work", SETTINGS)
-    assert list((tmp_path / "work").iterdir()) == []
+        extract_one(line, tmp_path, tmp_path / "work", SETTINGS)
+    assert [path.name for path in (tmp_path / "work").iterdir()] == [".locks"]
 
 
 def test_frames_are_read_by_number_and_held_at_both_ends(clip, tmp_path):
@@ -197,8 +209,8 @@ def test_frames_are_read_by_number_and_held_at_both_ends(clip, tmp_path):
     with zipfile.ZipFile(archive) as stream:
         assert stream.namelist()[:2] == ["000000.jpg", "000001.jpg"]
         assert {info.compress_type for info in stream.infolist()} == {zipfile.ZIP_STORED}
-    assert media.count_frames(archive) == 32
-    frames = media.read_frames(archive, [14, 0, 14, 500, -3])
+    assert count_frames(archive) == 32
+    frames = read_frames(archive, [14, 0, 14, 500, -3])
     assert frames.shape == (5, 48, 72, 3) and frames.dtype == np.uint8
     picked = frames.mean(axis=(1, 2, 3))
     np.testing.assert_array_equal(picked, brightness[[14, 0, 14, 31, 0]])
@@ -207,16 +219,16 @@ def test_frames_are_read_by_number_and_held_at_both_ends(clip, tmp_path):
 def test_a_replaced_archive_is_read_anew(tmp_path):
     archive = tmp_path / "frames.zip"
     write_frames(archive, count=3, colour=200)
-    assert media.read_frames(archive, [9]).mean() == pytest.approx(200, abs=2)
+    assert read_frames(archive, [9]).mean() == pytest.approx(200, abs=2)
     write_frames(archive, count=5, colour=50)
-    assert media.count_frames(archive) == 5
-    assert media.read_frames(archive, [4]).mean() == pytest.approx(50, abs=2)
+    assert count_frames(archive) == 5
+    assert read_frames(archive, [4]).mean() == pytest.approx(50, abs=2)
 
 
 def test_an_archive_without_pictures_is_an_error(tmp_path):
     write_frames(tmp_path / "frames.zip", count=0, colour=0)
     with pytest.raises(ValueError, match="no pictures"):
-        media.read_frames(tmp_path / "frames.zip", [0])
+        read_frames(tmp_path / "frames.zip", [0])
 
 
 def test_regions_of_a_wide_video(tmp_path):
@@ -224,9 +236,9 @@ def test_regions_of_a_wide_video(tmp_path):
     ffmpeg("-f", "lavfi", "-i", sides, tmp_path / "wide.mp4")
     archives = [tmp_path / "1.zip", tmp_path / "2.zip"]
     boxes = [(0, 0, 64, 64), (64, 0, 64, 64)]
-    n_frames, complaint = media.extract_crops(tmp_path / "wide.mp4", boxes, archives, SETTINGS)
+    n_frames, complaint = extract_crops(tmp_path / "wide.mp4", boxes, archives, SETTINGS)
     assert (n_frames, complaint) == (16, "")
-    left, right = (media.read_frames(archive, [15]) for archive in archives)
+    left, right = (read_frames(archive, [15]) for archive in archives)
     assert left.shape == right.shape == (1, 48, 48, 3)
     assert left.max() < 10 and right.min() > 245
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.zip", "2.zip", "wide.mp4"]
@@ -266,7 +278,7 @@ def test_the_stage_accounts_for_every_recording_and_repeats_none(
     def never(*_, **__):
         raise AssertionError("extracted again")
 
-    monkeypatch.setattr(media, "extract", never)
+    monkeypatch.setattr(recordings, "extract", never)
     stage.main(stage_params, "solos")  # as after an interruption: outputs gone, work kept
     assert {path.name for path in Path("data/extracted/solos").iterdir()} == set(names)
     (raw / "-good.mp4").unlink()

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 from test_media import FLASH, SETTINGS, ffmpeg, write_clip
-from XXX.solos.media import media
 
 from solos.media.errors import MediaError
+from solos.preparation import recordings
+from solos.storage.pictures import read_frames
 
 COPY = ("-c", "copy")
 X264 = ("-c:v", "libx264", "-preset", "ultrafast")
@@ -78,9 +79,9 @@ def test_the_zoo_is_large_enough():
 def test_extracted_in_time(animal, clip, tmp_path):
     source = tmp_path / animal.name
     ffmpeg(*animal.before, "-i", clip, *animal.arguments, f"file:{source}")
-    result = media.extract(tmp_path, source=source, settings=SETTINGS)
+    result = recordings.extract(tmp_path, source=source, settings=SETTINGS)
     wave, rate = soundfile.read(tmp_path / "audio.wav")
-    frames = media.read_frames(tmp_path / "frames.zip", range(result["n_frames"]))
+    frames = read_frames(tmp_path / "frames.zip", range(result["n_frames"]))
     assert (rate, wave.ndim, frames.shape[1:3]) == (11025, 1, animal.shape)
     assert result["duration"] == pytest.approx(animal.seconds, abs=0.15)
     assert result["n_frames"] == pytest.approx(8 * animal.seconds, abs=4)
@@ -150,7 +151,7 @@ def test_reported_with_its_reason(name, clip, tmp_path):
     make, status = BROKEN[name]
     make(clip, tmp_path / name)
     try:
-        result = media.extract(tmp_path, source=tmp_path / name, settings=SETTINGS)
+        result = recordings.extract(tmp_path, source=tmp_path / name, settings=SETTINGS)
     except MediaError as error:
         assert str(error)
         assert status in (error.status, None)

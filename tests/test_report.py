@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.report import commit
+from pipeline.provenance import commit
 from solos.evaluation.rows import ROWS
 from solos.report.table2 import PUBLISHED, coverage, pieces, read_metrics, render, table2
 

@@ -6,7 +6,7 @@ from solos import INSTRUMENTS, SEGMENT
 from solos.errors import UserError
 from solos.models.inputs import log_input
 from solos.models.weights import build_network, save_network
-from solos.separation.blocks import block_starts
+from solos.separation.blocks import block_starts, join
 from solos.separation.separator import Separator, load_separator, sop_masks
 from solos.separation.targets import Target, picture_targets
 from solos.signal.fourier import stft

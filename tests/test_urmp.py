@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 import soundfile
 from test_media import ffmpeg
-from XXX.solos.media import media
-from XXX.solos.urmp import urmp
 
 from pipeline import urmp as stage
 from solos import INSTRUMENTS
 from solos.config.data import Extract, Urmp
 from solos.config.params import Parallel
+from solos.datasets.urmp import CODES, read_pieces
 from solos.errors import UserError
 from solos.media.sound import read_audio
+from solos.preparation import pieces as preparation
+from solos.preparation.pieces import prepare_audio
 from solos.storage.files import file_hash
+from solos.storage.pictures import read_frames
 from solos.storage.tables import read_table
 
 RATE = 48000
@@ -48,7 +50,7 @@ def write_video(folder: Path, n: int, seconds: float = SECONDS) -> None:
 
 
 def test_the_codes_are_the_thirteen_instruments():
-    assert sorted(urmp.CODES.values()) == list(INSTRUMENTS)
+    assert sorted(CODES.values()) == list(INSTRUMENTS)
 
 
 def test_pieces_by_name_with_parts_from_the_folder(tmp_path):
@@ -56,7 +58,7 @@ def test_pieces_by_name_with_parts_from_the_folder(tmp_path):
     write_piece(tmp_path, "01_Jupiter_vn_vc")
     (tmp_path / "Supplementary_Files").mkdir()
     (tmp_path / "README.txt").touch()
-    first, second = urmp.read_pieces(tmp_path)
+    first, second = read_pieces(tmp_path)
     assert (first.name, second.name) == ("01_Jupiter_vn_vc", "15_Surprise_tpt_tpt_tbn")
     players = [(part.index, part.instrument) for part in second.parts]
     assert players == [(1, "Trumpet"), (2, "Trumpet"), (3, "Trombone")]
@@ -71,7 +73,7 @@ def test_broken_pieces_say_why(tmp_path):
     extra = write_piece(tmp_path, "02_Sonata_vn_vn")
     extra.rename(tmp_path / "02_Sonata_vn")
     (tmp_path / "03_Dance_fl_kazoo").mkdir()
-    missing, extra, unknown = urmp.read_pieces(tmp_path)
+    missing, extra, unknown = read_pieces(tmp_path)
     assert missing.problem == "no AuSep file of part 2 (Cello)"
     assert missing.parts[1].path is None
     assert extra.problem.startswith("1 more AuSep file")
@@ -81,14 +83,14 @@ def test_broken_pieces_say_why(tmp_path):
 def test_no_pieces_tell_how_to_get_them(tmp_path):
     for root in (tmp_path, tmp_path / "absent"):
         with pytest.raises(UserError, match=r"doi:10\.5061/dryad\.ng3r749.*-S urmp\.path="):
-            urmp.read_pieces(root)
+            read_pieces(root)
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
 def test_audio_is_resampled_alike_from_16_and_24_bits(subtype, tmp_path):
     write_piece(tmp_path, "01_Jupiter_vn_vc", subtype=subtype)
-    (piece,) = urmp.read_pieces(tmp_path)
-    length, note = urmp.prepare_audio(piece, tmp_path)
+    (piece,) = read_pieces(tmp_path)
+    length, note = prepare_audio(piece, tmp_path)
     assert (length, note) == (SECONDS * 11025, "")
     waves = [soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("mix", "1", "2")]
     inner = slice(200, -200)  # the filter rings where the tones begin and end
@@ -110,11 +112,11 @@ def test_a_mixture_that_is_missing_or_differs_is_noted(tmp_path):
     folder = write_piece(tmp_path, "01_Jupiter_vn_vc")
     mix = folder / "AuMix_01_Jupiter_vn_vc.wav"
     soundfile.write(mix, tone(200) + tone(400) + 0.05, RATE, subtype="PCM_24")
-    (piece,) = urmp.read_pieces(tmp_path)
-    assert "differs from the sum of the parts by up to 0.05" in urmp.prepare_audio(piece, folder)[1]
+    (piece,) = read_pieces(tmp_path)
+    assert "differs from the sum of the parts by up to 0.05" in prepare_audio(piece, folder)[1]
     mix.unlink()
-    (piece,) = urmp.read_pieces(tmp_path)
-    assert "the mixture is the sum of the parts" in urmp.prepare_audio(piece, folder)[1]
+    (piece,) = read_pieces(tmp_path)
+    assert "the mixture is the sum of the parts" in prepare_audio(piece, folder)[1]
     waves = [soundfile.read(folder / f"{name}.wav", dtype="float32")[0] for name in ("mix", 1, 2)]
     np.testing.assert_array_equal(waves[0], waves[1] + waves[2])
 
@@ -123,8 +125,8 @@ def test_lengths_that_differ_and_silent_parts_are_noted(tmp_path):
     folder = write_piece(tmp_path, "01_Jupiter_vn_vc")
     silence = np.zeros(int(6.5 * RATE))
     soundfile.write(folder / "AuSep_2_vc_01_Jupiter.wav", silence, RATE, subtype="PCM_16")
-    (piece,) = urmp.read_pieces(tmp_path)
-    length, note = urmp.prepare_audio(piece, folder)
+    (piece,) = read_pieces(tmp_path)
+    length, note = prepare_audio(piece, folder)
     assert length == int(6.5 * 11025) + 1  # rounded up
     assert "lengths differ by 0.5 s: cut" in note and "part 2 (Cello) is silent" in note
     assert {soundfile.info(folder / f"{name}.wav").frames for name in ("mix", 1, 2)} == {length}
@@ -172,7 +174,7 @@ def test_the_stage_prepares_pieces_and_accounts_for_broken_ones(run_stage):
     }
     assert parts[3]["frames"] == ""
     for k in (1, 2, 3):
-        frames = media.read_frames(stage.OUTPUT / f"01_Jupiter_vn_vc_va/{k}.zip", [0, 55])
+        frames = read_frames(stage.OUTPUT / f"01_Jupiter_vn_vc_va/{k}.zip", [0, 55])
         assert frames.shape == (2, 32, 32, 3)
         assert frames.mean() == pytest.approx(40 * k, abs=3)
 
@@ -182,11 +184,11 @@ def test_the_stage_repeats_nothing_and_gives_equal_bytes(run_stage, monkeypatch)
     files = [stage.OUTPUT / f"01_Jupiter_vn_vc/{name}" for name in ("mix.wav", "1.wav", "2.zip")]
     first, _ = run_stage()
     hashes = [file_hash(file) for file in files]
-    for folder in Path(".work/urmp").iterdir():
-        folder.rename(Path(".work") / "kept")
+    (folder,) = Path(".work/urmp").glob("01_Jupiter_vn_vc.*")
+    folder.rename(Path(".work") / "kept")
     run_stage()
     assert [file_hash(file) for file in files] == hashes
-    monkeypatch.setattr(urmp, "prepare_audio", None)  # would fail if it were called
+    monkeypatch.setattr(preparation, "prepare_audio", None)  # would fail if it were called
     assert run_stage()[0] == first
 
 

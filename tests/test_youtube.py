@@ -1,20 +1,22 @@
 import json
 import shutil
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from test_media import write_clip
-from XXX.solos.youtube import youtube
 from yt_dlp.utils import DownloadError, GeoRestrictedError
 
 from pipeline import download as stage
 from solos.config.data import YtDlp
 from solos.datasets.index import Recording, write_index
+from solos.download import client, fetcher
 from solos.download.fetcher import Fetcher
-from solos.download.outcomes import classify
+from solos.download.outcomes import Outcome, classify
 from solos.errors import UserError
+from solos.storage.cache import Cache, item_name
 from solos.storage.files import file_hash
 from solos.storage.tables import read_table
 
@@ -127,6 +129,23 @@ def recording(name: str, url: str = "https://www.youtube.com/watch?v=x") -> Reco
     return Recording(name, "Tuba", url, ((0, 100),))
 
 
+class Remembering:
+    """A fetcher whose outcomes are kept under ``root``, as the stage keeps them."""
+
+    def __init__(self, root: Path, settings):
+        self.cache, self.settings, self.fetch = Cache(root), settings, Fetcher(settings)
+
+    def __call__(self, recording: Recording) -> Outcome:
+        make = partial(self.fetch, recording)
+        name = self.folder(recording).name
+        return Outcome(**self.cache.make(name, make, lasting=self.fetch.is_final))
+
+    def folder(self, recording: Recording) -> Path:
+        """Where its file lies."""
+        item = stage.to_item(recording, self.settings)
+        return self.cache.root / item_name(item.name, item.key)
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory) -> Path:
     return write_clip(tmp_path_factory.mktemp("film") / "film.mp4", seconds=1)
@@ -150,32 +169,35 @@ def answers(monkeypatch, film):
             return folder / "media.mp4"
 
     fake = Answers()
-    monkeypatch.setattr(youtube, "download", fake)
+    monkeypatch.setattr(fetcher, "download", fake)
     return fake
 
 
 def test_what_is_there_or_gone_is_not_asked_for_again(answers, film, settings, tmp_path):
     names = ("-good", "gone", "flaky", "blocked")
     answers |= {"gone": "Private video", "flaky": "timed out", "blocked": "you’re not a bot"}
-    first = [Fetcher(tmp_path, settings)(recording(name)) for name in names]
+    fetch = Remembering(tmp_path, settings)
+    first = [fetch(recording(name)) for name in names]
     assert [outcome.status for outcome in first] == ["ok", "private", "environment", "blocked"]
-    assert (tmp_path / first[0].file).read_bytes() == film.read_bytes()
+    stored = fetch.folder(recording("-good")) / first[0].file
+    assert stored.read_bytes() == film.read_bytes()
     answers.clear()
-    second = [Fetcher(tmp_path, settings)(recording(name)) for name in names]
+    second = [Remembering(tmp_path, settings)(recording(name)) for name in names]
     assert answers.asked == [*names, "flaky", "blocked"]
     assert [outcome.status for outcome in second] == ["ok", "private", "ok", "ok"]
     assert [outcome.attempts for outcome in second] == [1, 1, 2, 2]
     insisting = settings.model_copy(update={"retry_dead": True})
-    third = [Fetcher(tmp_path, insisting)(recording(name)) for name in names]
+    third = [Remembering(tmp_path, insisting)(recording(name)) for name in names]
     assert answers.asked[6:] == ["gone"]
     assert [outcome.status for outcome in third] == ["ok"] * 4
 
 
 def test_a_vanished_file_and_another_url_are_fetched(answers, settings, tmp_path):
-    first = Fetcher(tmp_path, settings)(recording("a"))
-    (tmp_path / first.file).unlink()
-    Fetcher(tmp_path, settings)(recording("a"))
-    Fetcher(tmp_path, settings)(recording("a", url="https://www.youtube.com/watch?v=y"))
+    fetch = Remembering(tmp_path, settings)
+    first = fetch(recording("a"))
+    (fetch.folder(recording("a")) / first.file).unlink()
+    Remembering(tmp_path, settings)(recording("a"))
+    Remembering(tmp_path, settings)(recording("a", url="https://www.youtube.com/watch?v=y"))
     assert answers.asked == ["a", "a", "a"]
 
 
@@ -183,50 +205,50 @@ def test_after_refusals_in_a_row_the_rest_is_left_pending(answers, settings, tmp
     limit, bot = "try again later", "Sign in to confirm you’re not a bot"
     answers |= {"1": limit, "2": "HTTP Error 429: Too Many Requests", "4": bot}
     answers |= {"5": limit, "6": "HTTP Error 429"}
-    fetch = Fetcher(tmp_path, settings)
+    fetch = Remembering(tmp_path, settings)
     statuses = [fetch(recording(str(n))).status for n in range(1, 10)]
     assert statuses == [
         *("rate_limited", "environment", "ok"),  # an answer in between: counted from 0 again
         *("blocked", "rate_limited", "environment"),
         *("pending", "pending", "pending"),
     ]
-    assert fetch.tripped
+    assert fetch.fetch.tripped
     assert answers.asked == ["1", "2", "3", "4", "5", "6"]
     assert fetch(recording("3")).status == "ok"  # what is there needs no asking
 
 
 def test_dead_videos_are_no_refusals(answers, settings, tmp_path):
     answers |= {str(n): "Video unavailable" for n in range(9)}
-    fetch = Fetcher(tmp_path, settings)
+    fetch = Remembering(tmp_path, settings)
     assert {fetch(recording(str(n))).status for n in range(9)} == {"unavailable"}
 
 
 def test_reasons_are_one_short_line(answers, settings, tmp_path):
     url = "https://www.youtube.com/watch?v=x"
     answers["a"] = f"Odd\n  thing at {url}; please report this issue on  https://github.com/y"
-    outcome = Fetcher(tmp_path, settings)(recording("a"))
+    outcome = Remembering(tmp_path, settings)(recording("a"))
     assert (outcome.status, outcome.reason) == ("environment", "Odd thing at the URL")
 
 
 def test_options_spell_out_what_yt_dlp_leaves_unset(settings):
     cookies = YtDlp(cookiefile="c.txt")
     settings = settings.model_copy(update={"retries": 7, "options": cookies})
-    remote = youtube.options("https://www.youtube.com/watch?v=-x", Path("a%b"), settings)
+    remote = client.options("https://www.youtube.com/watch?v=-x", Path("a%b"), settings)
     assert [remote[f"{kind}retries"] for kind in ("", "fragment_", "extractor_")] == [7, 7, 3]
     assert remote["retry_sleep_functions"]["http"](3) == 8
     assert remote["outtmpl"] == "a%%b/media.%(ext)s"
     assert remote["cookiefile"] == "c.txt" and "proxy" not in remote
     assert not remote["enable_file_urls"]
-    assert youtube.options("file:///x.mp4", Path("/a"), settings)["enable_file_urls"]
+    assert client.options("file:///x.mp4", Path("/a"), settings)["enable_file_urls"]
 
 
 def test_slow_files_are_given_up_each_by_its_own_rate(settings, monkeypatch):
     settings = settings.model_copy(update={"min_rate": 100.0, "timeout": 10.0})
-    (guard,) = youtube.options("https://www.youtube.com/watch?v=x", Path("/a"), settings)[
+    (guard,) = client.options("https://www.youtube.com/watch?v=x", Path("/a"), settings)[
         "progress_hooks"
     ]
     clock = iter([0.0, 20.0, 50.0, 55.0, 70.0])
-    monkeypatch.setattr(youtube.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(client.time, "monotonic", lambda: next(clock))
     guard({"filename": "pictures", "downloaded_bytes": 7000})  # gone on with: this much was there
     guard({"filename": "pictures", "downloaded_bytes": 9001})
     guard({"filename": "sound", "downloaded_bytes": 0})
@@ -241,13 +263,14 @@ def test_local_files_go_through_yt_dlp(settings, tmp_path, monkeypatch):
     tmp_path.mkdir()
     monkeypatch.chdir(tmp_path)
     (film.parent / "empty.mp4").write_bytes(b"")
-    fetch = Fetcher(tmp_path / "store", settings)
+    fetch = Remembering(tmp_path / "store", settings)
     good, empty, absent = (
         fetch(recording(f"-{name}", (film.parent / f"{name}.mp4").as_uri()))
         for name in ("-clip", "empty", "absent")
     )
     assert (good.status, good.duration, good.resolution) == ("ok", 1.0, "96x64")
-    assert file_hash(fetch.store / good.file) == file_hash(film)
+    stored = fetch.folder(recording("--clip", film.as_uri())) / good.file
+    assert file_hash(stored) == file_hash(film)
     assert (empty.status, absent.status) == ("missing", "missing")
     assert empty.reason == absent.reason == "no such file, or an empty one"
     film.write_bytes(film.read_bytes() + b"more")  # rendered anew under the same name
@@ -287,11 +310,12 @@ def test_a_broken_download_is_gone_on_with(film, settings, tmp_path):
     with ThreadingHTTPServer(("127.0.0.1", 0), _Broken) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         asked = recording("film", f"http://127.0.0.1:{server.server_port}/film.mp4")
-        first = Fetcher(tmp_path, settings)(asked)
-        second = Fetcher(tmp_path, settings)(asked)
+        first = Remembering(tmp_path, settings)(asked)
+        fetch = Remembering(tmp_path, settings)
+        second = fetch(asked)
         server.shutdown()
     assert (first.status, second.status, second.attempts) == ("environment", "ok", 2)
-    assert (tmp_path / second.file).read_bytes() == _Broken.content
+    assert (fetch.folder(asked) / second.file).read_bytes() == _Broken.content
     # The last block of the first half was lost with the connection; the rest was not asked for.
     assert 0.9 < _Broken.ranges[-1] / (len(_Broken.content) // 2) <= 1
 
@@ -346,20 +370,21 @@ def test_too_low_a_coverage_of_one_instrument_fails_too(run_stage, answers, sett
 
 
 def test_half_a_note_counts_as_none(answers, settings, tmp_path):
-    Fetcher(tmp_path, settings)(recording("a"))
-    (note,) = tmp_path.glob("a.*/status.json")
-    for text in ("", "{}", '{"status": "ok", "colour": 1}'):
+    Remembering(tmp_path, settings)(recording("a"))
+    (note,) = tmp_path.glob("a.*/result.json")
+    for text in ("", "{}", '{"result": {"status": "private", "reason": "", "attempts": 1}', "[]"):
         note.write_text(text)
-        assert Fetcher(tmp_path, settings)(recording("a")).status == "ok"
+        assert Remembering(tmp_path, settings)(recording("a")).status == "ok"
 
 
 def test_missing_cookies_are_named_before_anything_is_asked(settings, tmp_path):
     options = YtDlp(cookiefile="absent.txt")
     with pytest.raises(UserError, match=r"absent.txt is not there"):
-        Fetcher(tmp_path, settings.model_copy(update={"options": options}))
+        Fetcher(settings.model_copy(update={"options": options}))
 
 
 def test_status_notes_are_plain_json(answers, settings, tmp_path):
-    outcome = Fetcher(tmp_path, settings)(recording("a"))
-    (note,) = tmp_path.glob("a.*/status.json")
-    assert json.loads(note.read_text())["file"] == outcome.file == f"{note.parent.name}/media.mp4"
+    outcome = Remembering(tmp_path, settings)(recording("a"))
+    (note,) = tmp_path.glob("a.*/result.json")
+    assert json.loads(note.read_text())["result"]["file"] == outcome.file == "a.mp4"
+    assert (note.parent / outcome.file).is_file()

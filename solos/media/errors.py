@@ -3,11 +3,14 @@
 import errno
 import os
 
-ENVIRONMENT = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT),
-    *(errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT),
+MACHINES = (*(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE),)
+"""What the system answers for reasons of its own, and would for the next recording too."""
+DOUBTFUL = (
+    *(errno.ENOMEM, errno.ENOENT, errno.EPERM, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT),
 )
-"""What the system answers for reasons of its own: disk, permissions, memory, a vanished file."""
+"""What the system answers for reasons of its own, and decoders of a broken file as well."""
+ENVIRONMENT = "environment"
+"""Status of a failure whose reason may be the machine: said, but not kept as a verdict."""
 
 
 class MediaError(Exception):
@@ -18,11 +21,12 @@ class MediaError(Exception):
         self.status = status
 
 
-def raise_if_environment(number: int | None, what: str) -> None:
-    """Raise an ``OSError`` for an error number that says nothing about the recording.
+def failure(status: str, number: int | None, reason: str) -> MediaError:
+    """The error for a recording that failed with a system's error number, or with none.
 
     Raises:
-        OSError: ``number`` is one of :data:`ENVIRONMENT`.
+        OSError: the number is one of :data:`MACHINES`.
     """
-    if number in ENVIRONMENT:
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+    if number in MACHINES:
+        raise OSError(number, os.strerror(number), reason)
+    return MediaError(ENVIRONMENT if number in DOUBTFUL else status, reason)

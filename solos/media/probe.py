@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 
-from solos.media.errors import MediaError, raise_if_environment
+from solos.media.errors import MediaError, failure
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,8 @@ def probe(path: Path) -> Probe:
     except FileNotFoundError:
         raise MediaError("missing", "the file is not there") from None
     except (av.FFmpegError, OSError) as error:
-        raise_if_environment(error.errno, str(path))
         reason = f"not a media file, or cut off before its index ({error.strerror or error})"
-        raise MediaError("unreadable", reason) from None
+        raise failure("unreadable", error.errno, reason) from None
 
 
 def check_complete(path: Path) -> Probe:

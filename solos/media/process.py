@@ -1,5 +1,6 @@
 """Running ffmpeg: which one, and what its complaints and exit codes mean."""
 
+import errno
 import os
 import re
 import shutil
@@ -10,10 +11,14 @@ import ffmpeg
 import imageio_ffmpeg
 
 from solos.errors import UserError
-from solos.media.errors import ENVIRONMENT, MediaError, raise_if_environment
+from solos.media.errors import DOUBTFUL, MACHINES, failure
 
 _STOPPED = (255, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
 # ffmpeg's exit code after SIGINT and SIGTERM, and a shell's for a program that was killed
+_BY_DECODERS = re.compile(
+    rf"(submitting packet to decoder|while decoding stream \S+): {os.strerror(errno.EPERM)}"
+)
+# What ffmpeg makes of -1, by which some decoders (AAC's) say that a packet is damaged
 
 
 def ffmpeg_path() -> str:
@@ -38,9 +43,9 @@ def run_ffmpeg(outputs: Sequence[ffmpeg.Stream]) -> str:
         The first line that ffmpeg complained with and how many more there were, or "".
 
     Raises:
-        MediaError: ffmpeg gave up.
+        MediaError: ffmpeg gave up; status ``environment`` if the machine may be the reason.
         UserError: ffmpeg was stopped from outside, which says nothing about the recording.
-        OSError: nor does a full disk, a vanished file, or no memory.
+        OSError: nor does a full disk.
     """
     graph = ffmpeg.merge_outputs(*outputs).global_args(
         *("-nostdin", "-loglevel", "error", "-filter_complex_threads", "1")
@@ -50,17 +55,16 @@ def run_ffmpeg(outputs: Sequence[ffmpeg.Stream]) -> str:
     if process.returncode < 0 or process.returncode in _STOPPED:
         raise UserError(f"ffmpeg was stopped (exit code {process.returncode}): run again to go on")
     if process.returncode:
-        _raise_if_environment(process.returncode, errors.decode(errors="replace"))
-        raise MediaError("undecodable", _complaint(errors) or f"ffmpeg: {process.returncode}")
+        number = _error_number(process.returncode, errors.decode(errors="replace"))
+        reason = _complaint(errors) or f"ffmpeg: {process.returncode}"
+        raise failure("undecodable", number, reason)
     return _complaint(errors)
 
 
-def _raise_if_environment(code: int, complaint: str) -> None:
-    """ffmpeg ends with the error's number, as a byte, or names it in what it says."""
-    raise_if_environment(256 - code, "ffmpeg")
-    for number in ENVIRONMENT:
-        if os.strerror(number) in complaint:
-            raise_if_environment(number, "ffmpeg")
+def _error_number(code: int, complaint: str) -> int | None:
+    """ffmpeg ends with the system's error number, as a byte, or names it in what it says."""
+    said = [number for number in (*MACHINES, *DOUBTFUL) if os.strerror(number) in complaint]
+    return next(iter(said), 256 - code)
 
 
 def _complaint(stderr: bytes) -> str:

@@ -1,6 +1,8 @@
 """Weights on disk: exported networks, and the state of an unfinished training."""
 
 import io
+import logging
+import shutil
 from pathlib import Path
 
 import torch
@@ -11,9 +13,11 @@ from torch import nn
 from solos.config.recipes import AnyRecipe, Recipe
 from solos.errors import UserError
 from solos.models import SoundOfPixels, find_builder
-from solos.storage.files import atomic
+from solos.storage.files import atomic, file_hash
 
 DESCRIPTION = "network.yaml"
+
+log = logging.getLogger(__name__)
 
 
 def build_network(recipe: Recipe, name: str | None = None) -> nn.Module:
@@ -105,6 +109,23 @@ def load_weights(folder: Path, network: nn.Module) -> None:
     for name, part in weight_files(network).items():
         advice = "Make train.sop.channels and components those of the file's network"
         load_strictly(part, load_state(folder / name), folder / name, advice)
+
+
+def copy_weights(folder: Path, network: nn.Module, output: Path) -> None:
+    """Check that a folder's files fit the network, and copy them with their checksums.
+
+    Raises:
+        UserError: as :func:`load_weights`.
+    """
+    load_weights(folder, network)
+    output.mkdir(parents=True, exist_ok=True)
+    sums = {}
+    for name in weight_files(network):
+        shutil.copyfile(folder / name, output / name)
+        sums[name] = file_hash(output / name)
+        log.info("%s taken over, SHA-256 %s", folder / name, sums[name])
+    lines = [f"{checksum}  {name}\n" for name, checksum in sums.items()]
+    (output / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
 
 
 def load_strictly(part: nn.Module, state: object, path: Path, advice: str) -> None:

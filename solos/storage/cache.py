@@ -80,23 +80,28 @@ class Cache:
         name: str,
         compute: Callable[[Path], dict],
         *,
-        lasting: Callable[[dict], bool] | None = None,
+        lasting: Callable[[dict], bool] = lambda _: True,
+        in_place: bool = False,
     ) -> dict:
         """``compute(folder)``, unless it is there already; its dictionary is kept as JSON.
 
         ``compute`` writes its files into the folder it is given. If it raises, nothing is kept.
 
         Args:
-            name: of the item and of all that determines it (:meth:`name_of`).
-            lasting: whether a result is for good. With it, ``compute`` is called again for one that
-                isn't, in the folder as it was left: a half-fetched file is gone on with.
+            name: of the item and of all that determines it (:func:`item_name`).
+            lasting: whether a result is for good; for one that isn't, ``compute`` is called again
+                next time.
+            in_place: whether it is then called in the folder as it was left: a half-fetched file is
+                gone on with.
         """
         with locked(self._lock(name)):
             known = self._recall(name)
-            if known is not None and (lasting is None or lasting(known)):
+            if known is not None and lasting(known):
                 os.utime(self.root / name / RESULT)  # in use: not pruned
                 return known
-            return self._make(name, compute, in_place=lasting is not None)
+            if in_place:
+                return self._make_in_place(name, compute)
+            return self._make(name, compute, lasting)
 
     def publish(self, name: str, target: Path) -> bool:
         """Hard-link an item's files into ``target``, laid out alike; False if they are gone."""
@@ -123,25 +128,33 @@ class Cache:
                     _remove(path)
                     self._lock(name).unlink(missing_ok=True)
 
-    def _make(self, name: str, compute: Callable[[Path], dict], in_place: bool) -> dict:
-        folder = self.root / name
-        half = folder if in_place else self.root / f"{_HALF}{name}"
-        if not in_place:
-            shutil.rmtree(half, ignore_errors=True)
-        half.mkdir(parents=True, exist_ok=True)
+    def _make(
+        self, name: str, compute: Callable[[Path], dict], lasting: Callable[[dict], bool]
+    ) -> dict:
+        folder, half = self.root / name, self.root / f"{_HALF}{name}"
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(parents=True)
         try:
             result = compute(half)
-            sizes = {str(file): (half / file).stat().st_size for file in self._files(half)}
-            with atomic(half / RESULT) as temporary:
-                temporary.write_text(json.dumps({"result": result, "files": sizes}))
-        except BaseException:
-            if not in_place:
-                shutil.rmtree(half, ignore_errors=True)
-            raise
-        if not in_place:
-            shutil.rmtree(folder, ignore_errors=True)  # one whose files were tampered with
-            half.rename(folder)
+            if lasting(result):
+                self._note(half, result)
+                shutil.rmtree(folder, ignore_errors=True)  # one whose files were tampered with
+                half.rename(folder)
+        finally:
+            shutil.rmtree(half, ignore_errors=True)
         return result
+
+    def _make_in_place(self, name: str, compute: Callable[[Path], dict]) -> dict:
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        result = compute(folder)
+        self._note(folder, result)
+        return result
+
+    def _note(self, folder: Path, result: dict) -> None:
+        sizes = {str(file): (folder / file).stat().st_size for file in self._files(folder)}
+        with atomic(folder / RESULT) as temporary:
+            temporary.write_text(json.dumps({"result": result, "files": sizes}))
 
     def _recall(self, name: str) -> dict | None:
         """An item's result, if it was made and its files are as they were."""

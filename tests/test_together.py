@@ -1,0 +1,99 @@
+"""Several runs at once: the queue with two workers, and a stage that outlives a killed ``dvc``."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from test_end_to_end import TINY, Clone
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Clone:
+    """A clone with its training set downloaded, and an ffmpeg that takes its time."""
+    folder = tmp_path_factory.mktemp("together")
+    clone = Clone(folder / "clone")
+    clone.run("python", "-m", "pipeline.params", *TINY)
+    clone.run("dvc", "repro", "download@solos")
+    clone.commit()
+    slow = folder / "bin" / "ffmpeg"
+    slow.parent.mkdir()
+    real = shutil.which("ffmpeg") or clone.run("python", "-c", REAL).strip()
+    slow.write_text(f'#!/bin/sh\nsleep 0.2\nexec "{real}" "$@"\n')
+    slow.chmod(slow.stat().st_mode | stat.S_IXUSR)
+    clone.environment["PATH"] = f"{slow.parent}{os.pathsep}{clone.environment['PATH']}"
+    return clone
+
+
+REAL = "from solos.media.process import ffmpeg_path; print(ffmpeg_path())"
+
+
+def made(clone: Clone) -> list[Path]:
+    return list((clone.folder / ".work/extract/solos").glob("[!.]*"))
+
+
+def wait_for(condition, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_a_stage_that_outlives_dvc_and_its_successor_do_no_harm(clone):
+    """``kill -9`` of ``dvc`` alone during ``extract``, then the same command again."""
+    command = ["dvc", "repro", "extract@solos"]
+    log = clone.folder.parent / "killed.log"
+    with log.open("w") as stream:
+        first = subprocess.Popen(
+            command, cwd=clone.folder, env=clone.environment, stdout=stream, stderr=stream
+        )
+        wait_for(lambda: len(made(clone)) >= 3, 120)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    assert len(made(clone)) < 26  # the stage itself is still at work
+    output = clone.run(*command)
+    assert "waiting for another process" in output
+    assert "Traceback" not in output + log.read_text()
+    together = clone.table("data/extracted/solos/status.csv")
+    assert [line["status"] for line in together] == ["ok"] * 26
+    shutil.rmtree(clone.folder / ".work" / "extract")
+    shutil.rmtree(clone.folder / "data" / "extracted")
+    clone.run("python", "-m", "pipeline.extract", "solos")  # undisturbed
+    assert clone.table("data/extracted/solos/status.csv") == together
+    assert "up to date" in clone.run("dvc", "repro", "extract@solos")
+
+
+def test_two_workers_of_the_queue_share_the_work(clone):
+    """Two experiments that differ elsewhere, and so want the same recordings extracted anew."""
+    clone.run("git", "add", "dvc.lock")
+    clone.run("git", "commit", "--quiet", "--message", "extracted")
+    flags = [part for override in TINY for part in ("-S", override)]
+    flags += ["-S", "extract.jpeg_quality=9", "-S", "statistics.resamples=10,20"]
+    clone.run("dvc", "exp", "run", "--queue", *flags, "extract@solos")
+    before = set(made(clone))
+    clone.run("dvc", "queue", "start", "-j", "2")
+    try:
+        wait_for(lambda: "Running" not in (s := status(clone)) and "Queued" not in s, 300)
+        shown = status(clone)
+        assert shown.count("Success") == 2, shown + logs(clone)
+        assert "Traceback" not in logs(clone)
+        new = set(made(clone)) - before
+        assert len(new) == 26  # each once, whoever made it
+    finally:
+        clone.run("dvc", "queue", "stop", "--kill")
+
+
+def status(clone: Clone) -> str:
+    return clone.run("dvc", "queue", "status")
+
+
+def logs(clone: Clone) -> str:
+    """What the experiments printed."""
+    tasks = [line.split()[0] for line in status(clone).splitlines() if "Success" in line]
+    shown = [clone.run("dvc", "queue", "logs", task) for task in tasks]
+    assert len(shown) == 2
+    return "\n".join(shown)
