@@ -138,7 +138,8 @@ class Remembering:
     def __call__(self, recording: Recording) -> Outcome:
         make = partial(self.fetch, recording)
         name = self.folder(recording).name
-        return Outcome(**self.cache.make(name, make, lasting=self.fetch.is_final))
+        final = self.fetch.is_final
+        return Outcome(**self.cache.make(name, make, lasting=final, in_place=True))
 
     def folder(self, recording: Recording) -> Path:
         """Where its file lies."""

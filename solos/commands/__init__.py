@@ -1,4 +1,5 @@
-"""The commands of ``solos``: a module each, with ``add_arguments(parser)`` and ``run(arguments)``.
+"""The command ``solos``: a module a command, with ``add_arguments(parser)`` and ``run(arguments)``.
 
-The top layer, beside ``pipeline``: no other module imports it but ``solos.cli``.
+A command line comes in; files, lines and an exit code go out. The last room: it may import all
+others, and none imports it.
 """

@@ -74,7 +74,7 @@ class Recording:
 
     path: Path
     sound: Path
-    """What :func:`solos.audio.read_blocks` reads."""
+    """What :func:`solos.media.sound.read_blocks` reads."""
     size: tuple[int, int]
     """Of the picture; 0, 0 without one."""
     boxes: Sequence[Box]

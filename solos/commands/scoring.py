@@ -39,7 +39,7 @@ _CLIPPED = 10  # samples at full scale from which a file is called clipped
 def score_folders(
     references: Path, systems: Mapping[str, Path], protocol: Protocol, quiet: bool = False
 ) -> dict[str, list[dict]]:
-    """Lines (``solos.evaluation.COLUMNS``) of each system, for all segments of all pieces.
+    """Lines (``solos.evaluation.scores.COLUMNS``) of each system, for all segments of all pieces.
 
     Args:
         references: a folder of pieces in URMP's layout.
@@ -107,7 +107,7 @@ def _prepare(piece: UrmpPiece, folder: Path) -> tuple[int, str]:
 
 
 def _sources(piece: UrmpPiece, folder: Path, protocol: Protocol) -> tuple[Source, ...]:
-    """A piece's sources, of the files that :func:`solos.urmp.prepare_audio` writes."""
+    """A piece's sources, of the files that ``prepare_audio`` writes."""
     groups: dict[object, list] = {}
     for part in piece.parts:
         key = part.instrument if protocol.repeats == "merge" else part.index

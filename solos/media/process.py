@@ -1,6 +1,5 @@
 """Running ffmpeg: which one, and what its complaints and exit codes mean."""
 
-import errno
 import os
 import re
 import shutil
@@ -15,10 +14,6 @@ from solos.media.errors import DOUBTFUL, MACHINES, failure
 
 _STOPPED = (255, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
 # ffmpeg's exit code after SIGINT and SIGTERM, and a shell's for a program that was killed
-_BY_DECODERS = re.compile(
-    rf"(submitting packet to decoder|while decoding stream \S+): {os.strerror(errno.EPERM)}"
-)
-# What ffmpeg makes of -1, by which some decoders (AAC's) say that a packet is damaged
 
 
 def ffmpeg_path() -> str:

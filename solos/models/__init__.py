@@ -1,4 +1,8 @@
-"""The networks: the two of Table II, and any other module here that has a function ``build``."""
+"""The networks: the two of Table II, and any other module here that has a function ``build``.
+
+Magnitudes and pictures come in, masks go out; beside them their weights on disk and their inputs'
+scaling. May import ``config``, ``storage`` and ``signal``; a network's file imports no other's.
+"""
 
 from collections.abc import Callable
 from importlib import import_module

@@ -33,7 +33,7 @@ class Run:
 
     data: Path
     metrics: Mapping[str, dict]
-    """Of each row, as :func:`solos.report.read_metrics` gives them."""
+    """Of each row, as :func:`solos.report.table2.read_metrics` gives them."""
     networks: Mapping[str, str]
     """The network of each trained row, by its name in ``train``."""
     recipes: Mapping[str, str]
@@ -63,7 +63,7 @@ def read_lines(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def choose_segments(lines: Mapping[str, pd.DataFrame], run: Run) -> list[Choice]:
-    """The segments to listen to (see :mod:`solos.page.choice`)."""
+    """The segments to listen to (see :mod:`solos.report.choice`)."""
     return choose(improvements(lines, list(run.networks)), run.seed)
 
 

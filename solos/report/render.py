@@ -27,7 +27,7 @@ _TICKS = (250, 500, 1000, 2000, 4000)
 
 @dataclass(frozen=True)
 class Content:
-    """What the page shows. SVG comes as :func:`solos.page.style.svg` made it."""
+    """What the page shows. SVG comes as :func:`solos.report.style.svg` made it."""
 
     profile: str
     confidence: float

@@ -146,7 +146,7 @@ def render(
     """The whole report in Markdown.
 
     Args:
-        metrics: of each row of the run, as :func:`solos.evaluation.write_row` wrote them.
+        metrics: of each row of the run, as :func:`solos.evaluation.scores.write_row` wrote them.
         tables: as for :func:`coverage`.
         test_set: as for :func:`pieces`.
         provenance: what the run was: name -> value.

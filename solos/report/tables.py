@@ -65,7 +65,7 @@ def table2(metrics: Mapping[str, dict], rows: pd.DataFrame, names: Sequence[str]
     """Measured figures with intervals beside the published ones, a row a name.
 
     Args:
-        metrics: as for :func:`solos.report.table2`.
+        metrics: as for :func:`solos.report.table2.table2`.
         rows: ``rows`` of :func:`read_statistics`.
     """
     lines = {(line["row"], line["metric"]): line for _, line in rows.iterrows()}

@@ -1,9 +1,9 @@
 """What stands behind the means of Table II: intervals, gains, breakdowns, paired differences.
 
 The unit is a source of a segment, as in Table II; intervals are of the mean, over titles of pieces
-(:mod:`solos.bootstrap`). Infinite values (the SIR of an estimate without interference, the PES of a
-silent one) have no mean and no differences: all figures are of the finite ones, and ``n`` says how
-many those are. A row or group without any has no line.
+(:mod:`solos.statistics.bootstrap`). Infinite values (the SIR of an estimate without interference,
+the PES of a silent one) have no mean and no differences: all figures are of the finite ones, and
+``n`` says how many those are. A row or group without any has no line.
 """
 
 import re

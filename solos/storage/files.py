@@ -47,10 +47,18 @@ def empty(folder: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Hard-link ``source`` to ``target``, replacing it; copy where links are impossible."""
+    """Hard-link ``source`` to ``target``, replacing it; copy where links are impossible.
+
+    The modes stay as they are: ``source`` may be a link into DVC's read-only cache.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
+    temporary = target.with_name(f".{target.name}-{os.getpid()}")
+    temporary.unlink(missing_ok=True)
     try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copy2(source, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)  # renaming a link to itself leaves it there
