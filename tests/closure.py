@@ -10,8 +10,13 @@ ROOMS = (
     *("training", "evaluation", "separation", "statistics", "report", "synthesis", "commands"),
 )
 """In the order of the flow: a room imports those before it alone."""
-NETWORKS = {"solos/models/sop.py", "solos/models/mhunet.py"}
-"""Stand apart from their room: a row depends on its own."""
+
+
+def networks() -> set[str]:
+    """Modules with a function ``build``: they stand apart, as a row depends on its own alone."""
+    return {
+        name for name in files_of("solos/models") if "\ndef build(" in (ROOT / name).read_text()
+    }
 
 
 def imported_modules(path: Path) -> set[str]:

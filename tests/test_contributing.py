@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,15 @@ def run(clone: Path, *command: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_the_walk_through_names_what_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    names = re.findall(r"^\d+\. `([\w.]+)`", text, re.MULTILINE)
+    assert len(names) == 14
+    for name in names:
+        module, _, function = name.rpartition(".")
+        assert callable(getattr(import_module(module), function)), name
 
 
 def test_the_example_is_good_style(clone):
