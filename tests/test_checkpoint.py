@@ -1,8 +1,16 @@
 import pytest
 import torch
+from torchvision.models import resnet18
 
 from solos.errors import UserError
-from solos.models.weights import build_network, load_state, load_weights, save_network, save_state
+from solos.models.weights import (
+    build_network,
+    load_state,
+    load_strictly,
+    load_weights,
+    save_network,
+    save_state,
+)
 
 
 @pytest.fixture
@@ -64,3 +72,81 @@ def test_code_in_a_file_is_not_run(tmp_path):
     with pytest.raises(UserError, match="is damaged, or no file of tensors alone"):
         load_state(tmp_path / "evil.pth")
     assert not (tmp_path / "ran").exists()
+
+
+def trunk_state() -> dict:
+    """Of a ResNet-18 with weights of its own."""
+    torch.manual_seed(1)
+    return resnet18().state_dict()
+
+
+def without_counters(state: dict) -> dict:
+    """As torchvision's published file: 102 tensors."""
+    return {name: t for name, t in state.items() if "num_batches_tracked" not in name}
+
+
+def stripped() -> dict:
+    state = trunk_state()  # an OrderedDict that knows its modules' versions
+    for name in [name for name in state if "num_batches_tracked" in name]:
+        del state[name]
+    return state
+
+
+TAKEN = {
+    "as torch writes it now": trunk_state,
+    "without the counters of batches": lambda: without_counters(trunk_state()),
+    "without the counters, but with torch's notes": stripped,
+    "from DataParallel": lambda: {f"module.{name}": t for name, t in trunk_state().items()},
+    "wrapped": lambda: {"state_dict": trunk_state(), "epoch": 3},
+    "wrapped, from DataParallel, without counters": lambda: {
+        "state_dict": {f"module.{n}": t for n, t in without_counters(trunk_state()).items()}
+    },
+    "in half precision": lambda: {
+        name: t.half() if t.is_floating_point() else t for name, t in trunk_state().items()
+    },
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
+@pytest.mark.parametrize("state", TAKEN.values(), ids=TAKEN.keys())
+def test_weights_as_torch_takes_them(state, zipped, tmp_path):
+    path = tmp_path / "x.pth"
+    torch.save(state(), path, _use_new_zipfile_serialization=zipped)
+    network = resnet18()
+    load_strictly(network, load_state(path), path, "")
+    for name, tensor in without_counters(trunk_state()).items():
+        torch.testing.assert_close(network.state_dict()[name], tensor, atol=2e-3, rtol=1e-3)
+    assert len(without_counters(trunk_state())) == 102
+
+
+def with_nan() -> dict:
+    state = trunk_state()
+    state["layer2.0.conv1.weight"][3, 2, 1, 0] = torch.nan
+    return state
+
+
+def of_another() -> dict:
+    state = trunk_state()
+    state["fc.scale"] = state.pop("fc.weight")
+    return state
+
+
+REFUSED = {
+    "not finite": (with_nan, r"x\.pth: layer2\.0\.conv1\.weight is not finite \(in all, 1 of 122"),
+    "of another network": (
+        of_another,
+        r"does not fit the network \(2 difference\(s\)\):\n  fc\.weight: missing\n"
+        r"  fc\.scale: not in the network\nGet the right one",
+    ),
+    "nothing": (dict, "holds no state dict, but dict"),
+    "a list": (lambda: [1, 2], "holds no state dict, but list"),
+    "a checkpoint": (lambda: {"epoch": 3, "model": 1}, "holds no state dict: 'epoch' is no tensor"),
+}
+
+
+@pytest.mark.parametrize(("state", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_weights_that_are_refused_in_one_sentence(state, message, tmp_path):
+    path = tmp_path / "x.pth"
+    torch.save(state(), path)
+    with pytest.raises(UserError, match=message):
+        load_strictly(resnet18(), load_state(path), path, "Get the right one")
