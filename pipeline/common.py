@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from solos.config.data import HOW_TO_GET_URMP
 from solos.config.params import Parallel, Params, load_params
-from solos.errors import UserError
+from solos.errors import REFUSED, UserError
 from solos.storage.cache import locked
 
 
@@ -29,9 +29,6 @@ def _work() -> Path:
 
 WORK = _work()
 """What must survive an interruption: ignored by git, no output of any stage."""
-
-_USERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
-"""What the system refuses that its user can put right: a full or read-only disk, permissions."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -59,7 +56,7 @@ def run_stage(main: Callable[..., None], *choices: Sequence[str]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno not in _USERS:
+        if error.errno not in (*REFUSED, errno.EMFILE, errno.ENFILE):
             raise
         sys.exit(f"error: {error}. Put that right and run the same command again to go on")
     except KeyboardInterrupt:

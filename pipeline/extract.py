@@ -12,6 +12,7 @@ from solos import media
 from solos.config.data import Extract
 from solos.config.params import Params
 from solos.preparation import recordings
+from solos.storage import pictures
 from solos.storage.cache import code_of
 from solos.storage.tables import read_table
 
@@ -40,7 +41,12 @@ def to_item(line: dict, source: Path, settings: Extract) -> Item:
     if not file.is_file():
         return Item(line["id"], about | {"status": "missing", "reason": f"{file} is not there"})
     # The download's checksum, not one taken here: a new recording then costs its own work alone.
-    key = (settings.model_dump(), code_of(media, recordings), line["sha256"], file.stat().st_size)
+    key = (
+        settings.model_dump(),
+        code_of(media, recordings, pictures),
+        line["sha256"],
+        file.stat().st_size,
+    )
     return Item(line["id"], about, (line["id"], file), key, (file,))
 
 

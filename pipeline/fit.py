@@ -51,11 +51,11 @@ def fit(task: Task, network: nn.Module, epochs: int, start: Path, output: Path, 
             live = Live(str(logs), dvcyaml=None, save_dvc_exp=False, report=None)
             log_epoch, bar = partial(_log, stack.enter_context(live)), progress
         best = train(task, network, epochs, checkpoint, log_epoch, bar, processes)
-    if processes.first:
-        about = {"network": network_name(network), **best, "recipe": task.recipe.model_dump()}
-        save_network(output, network.cpu(), about)
-        log.info("%s: best epoch %d, validation loss %.5f", output, best["epoch"], best["val_loss"])
-        (folder / EXPORTED).touch()
+        if processes.first:
+            about = {"network": network_name(network), **best, "recipe": task.recipe.model_dump()}
+            save_network(output, network.cpu(), about)
+            log.info("%s: epoch %d, validation loss %.5f", output, best["epoch"], best["val_loss"])
+            (folder / EXPORTED).touch()
     processes.leave()
 
 
@@ -68,7 +68,7 @@ def _remove_exported(own: Path) -> None:
         if folder != own and (folder / EXPORTED).exists():
             with claimed(_lock(folder)) as free:
                 if free:
-                    shutil.rmtree(folder)
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lock(folder: Path) -> Path:

@@ -125,25 +125,36 @@ def _is_verdict(result: dict) -> bool:
 def _attempt(item: Item, make: Make, folder: Path) -> dict:
     before = [_state(path) for path in item.sources]
     try:
-        return {"status": "ok", "reason": ""} | (make(item.subject, folder) or {})
+        result = {"status": "ok", "reason": ""} | (make(item.subject, folder) or {})
+        for path, state in zip(item.sources, before, strict=True):
+            _require_unchanged(path, state, "")
+        return result
     except MediaError as error:
         for path, state in zip(item.sources, before, strict=True):
-            _require_unchanged(path, state, error)
+            _require_unchanged(path, state, f" ({error})")
+            _read_through(path)
         if not folder.is_dir():
             raise UserError(f"{folder} vanished while it was written to: run again") from error
         empty(folder)
         return {"status": error.status, "reason": str(error)}
 
 
-def _require_unchanged(path: Path, state: object, error: MediaError) -> None:
-    """A verdict holds for a file that is there, as it was and readable to its end.
+def _require_unchanged(path: Path, state: object, remark: str) -> None:
+    """What is made or said of a file holds if it is there, as it was.
 
     Raises:
         UserError: it is not: that says nothing about the recording.
-        OSError: the disk can't be read.
     """
     if state is None or _state(path) != state:
-        raise UserError(f"{path} vanished or changed while it was read ({error}): run again")
+        raise UserError(f"{path} vanished or changed while it was read{remark}: run again")
+
+
+def _read_through(path: Path) -> None:
+    """A verdict holds for a file that can be read to its end.
+
+    Raises:
+        OSError: the disk can't be read.
+    """
     with path.open("rb") as stream:
         while stream.read(1 << 20):
             pass

@@ -19,6 +19,7 @@ from solos.datasets.urmp import Piece, read_pieces
 from solos.errors import UserError
 from solos.media.crops import Boxes, read_boxes, write_contact_sheet
 from solos.preparation import pieces as preparation
+from solos.storage import pictures
 from solos.storage.cache import code_of
 from solos.storage.files import file_hash
 from solos.storage.tables import write_table
@@ -57,7 +58,7 @@ def to_item(piece: Piece, settings: Extract, boxes: Boxes) -> Item:
     files = [piece.mix, piece.video, *(part.path for part in piece.parts)]
     hashes = [file_hash(file) if file else "" for file in files]
     own = [boxes.get((piece.name, part.index)) for part in piece.parts]
-    key = (settings.model_dump(), hashes, code_of(media, preparation), own)
+    key = (settings.model_dump(), hashes, code_of(media, preparation, pictures), own)
     return Item(piece.name, line, piece, key, tuple(file for file in files if file))
 
 

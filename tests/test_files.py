@@ -1,6 +1,6 @@
 import pytest
 
-from solos.storage.files import atomic, file_hash, fingerprint
+from solos.storage.files import atomic, file_hash, fingerprint, link
 
 
 def test_atomic_writes_all_or_nothing(tmp_path):
@@ -34,3 +34,11 @@ def test_fingerprint_tells_values_apart_but_not_the_order_of_keys():
 def test_file_hash_is_sha256(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     assert file_hash(tmp_path / "x").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_links_replace_and_share(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "out" / "target"
+    source.write_text("new")
+    link(source, target)
+    link(source, target)
+    assert target.samefile(source)

@@ -2,6 +2,7 @@
 
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from pipeline import pretrained
 from solos.errors import UserError
-from solos.models.weights import build_network, load_weights, save_network
+from solos.models.weights import build_network, copy_weights, load_weights, save_network
 
 NAMES = ["sound_best.pth", "frame_best.pth", "synthesizer_best.pth"]
 
@@ -45,7 +46,7 @@ def url(released):
 
 def test_a_folder_is_taken_over(released, sop_recipe):
     folder, network = released
-    pretrained.take_over(folder, build_network(sop_recipe))
+    copy_weights(folder, build_network(sop_recipe), pretrained.OUTPUT)
     found = build_network(sop_recipe)
     load_weights(pretrained.OUTPUT, found)
     expected = network.state_dict()
@@ -55,14 +56,15 @@ def test_a_folder_is_taken_over(released, sop_recipe):
 def test_files_of_another_network_are_refused(released, sop_recipe):
     other = build_network(sop_recipe.model_copy(update={"channels": [4, 8, 16]}))
     with pytest.raises(UserError, match="does not fit the network"):
-        pretrained.take_over(released[0], other)
+        copy_weights(released[0], other, pretrained.OUTPUT)
     assert not pretrained.OUTPUT.exists()
 
 
 def test_each_file_is_fetched_once(released, url):
     Handler.requests = 0
-    folder = pretrained.fetch_weights(url, NAMES)
-    assert pretrained.fetch_weights(url, NAMES) == folder
+    folder = Path("weights")
+    for _ in range(2):
+        pretrained.fetch_weights(url, NAMES, folder)
     assert Handler.requests == 3
     for name in NAMES:
         assert (folder / name).read_bytes() == (released[0] / name).read_bytes()
@@ -70,4 +72,4 @@ def test_each_file_is_fetched_once(released, url):
 
 def test_a_refusal_names_the_other_ways(url):
     with pytest.raises(UserError, match=r"404(.|\n)*pretrained=files(.|\n)*pretrained=music"):
-        pretrained.fetch_weights(f"{url}gone/", NAMES)
+        pretrained.fetch_weights(f"{url}gone/", NAMES, Path("weights"))

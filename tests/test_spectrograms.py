@@ -11,7 +11,7 @@ from solos.config.data import Spectrograms
 from solos.config.params import Parallel
 from solos.datasets.index import Recording, load_spans, write_index
 from solos.errors import UserError
-from solos.preparation import spectrograms
+from solos.preparation import spectrograms, splits
 from solos.signal.fourier import istft, stft
 from solos.storage.tables import read_table, write_table
 
@@ -102,17 +102,17 @@ def test_spans_in_stft_frames(spans, n_frames, expected):
 
 def test_split_shares():
     names = [f"r{n}" for n in range(50)]
-    parts = spectrograms.split(names, "Violin", 0.2, seed=0)
+    parts = splits.split(names, "Violin", 0.2, seed=0)
     assert sorted(parts) == sorted(names)
     assert sorted(parts.values()).count("val") == 10
-    assert parts == spectrograms.split(names[::-1], "Violin", 0.2, seed=0)
-    assert parts != spectrograms.split(names, "Violin", 0.2, seed=1)
-    assert parts != spectrograms.split(names, "Viola", 0.2, seed=0)
+    assert parts == splits.split(names[::-1], "Violin", 0.2, seed=0)
+    assert parts != splits.split(names, "Violin", 0.2, seed=1)
+    assert parts != splits.split(names, "Viola", 0.2, seed=0)
 
 
 @pytest.mark.parametrize(("count", "fraction", "n_val"), [(1, 0.5, 0), (2, 0.9, 1), (3, 0.01, 1)])
 def test_split_of_few(count, fraction, n_val):
-    parts = spectrograms.split([str(n) for n in range(count)], "Tuba", fraction, seed=3)
+    parts = splits.split([str(n) for n in range(count)], "Tuba", fraction, seed=3)
     assert list(parts.values()).count("val") == n_val
 
 
@@ -120,7 +120,7 @@ def test_instruments_with_too_few():
     rows = [{"instrument": "Tuba", "status": "ok"}] * 2
     rows += [{"instrument": "Viola", "status": "silent"}, {"instrument": "Viola", "status": "ok"}]
     rows += [{"instrument": "Horn", "status": "private"}]
-    assert spectrograms.too_few(rows, 2) == [
+    assert splits.too_few(rows, 2) == [
         "  Horn: 0 usable of 1, 2 needed",
         "  Viola: 1 usable of 2, 2 needed",
     ]

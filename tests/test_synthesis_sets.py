@@ -38,7 +38,7 @@ def rendered(voices, tmp_path_factory):
     folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
     for folder in folders:
         recordings.render_plan(plan, folder)
-    return plan, [folder / f"{plan.recording.id}.mp4" for folder in folders]
+    return plan, [folder / "videos" / f"{plan.recording.id}.mp4" for folder in folders]
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +131,6 @@ def test_recordings_are_the_same_to_the_byte(rendered):
     assert file_hash(one) == file_hash(two)
 
 
-def test_a_finished_recording_is_not_rendered_again(rendered):
-    plan, (path, _) = rendered
-    before = path.stat().st_mtime_ns
-    recordings.render_plan(plan, path.parent)
-    assert path.stat().st_mtime_ns == before
-
-
 def test_a_piece_has_urmps_names(trio):
     plan, (root, _) = trio
     assert _names(root) == ["04_Grave_vn_vn_vc"]
@@ -194,27 +187,40 @@ def test_more_pieces_than_scores_is_a_users_mistake():
         ensembles.chosen(settings)
 
 
-def test_the_stage_writes_the_set_and_leaves_halves_out(params, tmp_path, monkeypatch):
+def test_the_stage_writes_the_set_without_halves_and_renders_none_again(
+    params, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(synthesize, "TRAINING", CHORALES)
     monkeypatch.setattr(recordings, "SETS", {"solos": {"Flute": "Flute"}})
-    render = recordings.render_plan
 
-    def killed_before(plan, folder):
-        folder.mkdir(parents=True)
-        (folder / ".half-rendered.mp4").write_bytes(b"")
-        render(plan, folder)
+    def killed(plan, folder):
+        (folder / "videos").mkdir()
+        (folder / "videos" / ".half-rendered.mp4").write_bytes(b"")
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(recordings, "render_plan", killed_before)
+    def never(plan, folder):
+        raise AssertionError("rendered again")
+
     parallel = Parallel(backend="threading", jobs=1)
     changed = {"synthesize": Synthesize(solos=SMALL), "parallel": parallel}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(recordings, "render_plan", killed)
+        synthesize.main(params.model_copy(update=changed), "solos")
     synthesize.main(params.model_copy(update=changed), "solos")
     (row,) = read_index(tmp_path / "data/synthetic/solos/index.csv")
     target = tmp_path / "data/synthetic/solos"
     assert row.instrument == "Flute"
     assert row.url == (target / "videos" / f"{row.id}.mp4").as_uri()
     assert _names(target / "videos") == [f"{row.id}.mp4"]
-    assert not any((tmp_path / ".work/synthesize").iterdir())
+    (work,) = (tmp_path / ".work/synthesize/solos").glob("[!.]*")
+    assert sorted(path.name for path in work.rglob("*") if path.is_file()) == [
+        *(f"{row.id}.mp4", "result.json"),
+    ]
+    assert not any((tmp_path / ".work/synthesize/solos").glob(".half-*"))
+    monkeypatch.setattr(recordings, "render_plan", never)
+    synthesize.main(params.model_copy(update=changed), "solos")
+    assert _names(target / "videos") == [f"{row.id}.mp4"]
 
 
 def test_a_set_without_parameters_is_a_users_mistake(params):

@@ -116,11 +116,15 @@ def test_the_runs_key_knows_the_code_that_trains(task, tmp_path):
     """And no other: an edited report does not throw a week of training away."""
     code = (
         "import sys, torch; from pathlib import Path; import pipeline.train; "
-        "from pipeline.fit import _code; print(*(p.name for p in _code()))"
+        "from pipeline.fit import _code; print(*(p.relative_to(Path.cwd()) for p in _code()))"
     )
     output = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
-    assert {"fit.py", "train.py", "training.py", "dataset.py", "sop.py"} <= set(output)
-    assert not {"report.py", "evaluation.py", "youtube.py"} & set(output)
+    expected = {"pipeline/fit.py", "pipeline/train.py", "solos/models/sop.py"}
+    expected |= {f"solos/training/{name}.py" for name in ("loop", "mixes", "store", "tasks")}
+    assert expected <= set(output)
+    others = ("report", "evaluation", "download", "media", "preparation", "statistics", "commands")
+    assert not [name for name in output if name.startswith(tuple(f"solos/{o}/" for o in others))]
+    assert "pipeline/report.py" not in output
 
 
 def test_no_epochs_exports_the_start(task, tmp_path):
@@ -156,7 +160,7 @@ def test_an_error_in_a_loading_process_is_the_users_message(task, tmp_path, monk
     def fail(store, recording, rng):
         raise UserError(f"{recording.instrument}.npy: all silent")
 
-    monkeypatch.setattr("solos.dataset.SpectrogramStore.place", fail)
+    monkeypatch.setattr("solos.training.store.SpectrogramStore.place", fail)
     task.recipe = task.recipe.model_copy(update={"workers": 2})
     with pytest.raises(UserError, match=r"^(Cello|Flute|Tuba)\.npy: all silent$"):
         run(task, tmp_path / "last.pth")

@@ -11,13 +11,13 @@ from typing import NoReturn
 
 from solos.commands import info, score, separate
 from solos.commands.common import UsageError, one_line
-from solos.errors import UserError
+from solos.errors import REFUSED, UserError
 from solos.media.errors import MediaError
 
 COMMANDS = {"separate": separate, "score": score, "info": info}
 """Modules with ``add_arguments(parser)`` and ``run(arguments) -> exit code``."""
 _USERS = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *REFUSED,
     *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
 )
 """What the system refuses that its user can put right: a full disk, permissions, a wrong path."""

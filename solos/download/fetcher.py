@@ -112,12 +112,14 @@ def _inspect(file: Path, name: str) -> Outcome:
     for other in file.parent.iterdir():  # halves of another format, fetched earlier
         if other != file:
             other.unlink()
-    file = file.rename(file.with_name(f"{name}{file.suffix}"))
-    return Outcome(
+    target = file.with_name(f"{name}{file.suffix}")
+    outcome = Outcome(
         "ok",
-        file=file.name,
+        file=target.name,
         bytes=file.stat().st_size,
         duration=round(found.duration, 3),
         resolution=f"{found.width}x{found.height}" if found.width else "",
         sha256=file_hash(file),
     )
+    file.rename(target)  # last: yt-dlp knows it by its first name, if this is interrupted
+    return outcome

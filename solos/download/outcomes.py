@@ -33,12 +33,7 @@ _RULES = (
     ("unavailable", r"requires payment|DRM protected"),
     ("environment", r"."),
 )
-
-
 _PATTERNS = tuple((status, re.compile(text, re.IGNORECASE | re.DOTALL)) for status, text in _RULES)
-# Failures that the next recording would meet as well: after several in a row, asking is pointless.
-
-
 # Failures that the next recording would meet as well: after several in a row, asking is pointless.
 _REFUSED = re.compile(
     r"HTTP Error 429|\[Errno 28\]|name resolution|Name or service not known|getaddrinfo failed"

@@ -3,11 +3,14 @@
 import errno
 import os
 
-MACHINES = (*(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE),)
+from solos.errors import REFUSED
+
+MACHINES = {*REFUSED, errno.EMFILE, errno.ENFILE} - {errno.EPERM}
 """What the system answers for reasons of its own, and would for the next recording too."""
-DOUBTFUL = (
+DOUBTFUL = {
     *(errno.ENOMEM, errno.ENOENT, errno.EPERM, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT),
-)
+    *(errno.EIO, errno.ENODEV, errno.ENOTCONN),
+}
 """What the system answers for reasons of its own, and decoders of a broken file as well."""
 ENVIRONMENT = "environment"
 """Status of a failure whose reason may be the machine: said, but not kept as a verdict."""
@@ -30,3 +33,9 @@ def failure(status: str, number: int | None, reason: str) -> MediaError:
     if number in MACHINES:
         raise OSError(number, os.strerror(number), reason)
     return MediaError(ENVIRONMENT if number in DOUBTFUL else status, reason)
+
+
+def number_said(complaint: str) -> int | None:
+    """The system's error that a message names, if it is one of these."""
+    said = (number for number in (*MACHINES, *DOUBTFUL) if os.strerror(number) in complaint)
+    return next(said, None)

@@ -10,10 +10,11 @@ import ffmpeg
 import imageio_ffmpeg
 
 from solos.errors import UserError
-from solos.media.errors import DOUBTFUL, MACHINES, failure
+from solos.media.errors import ENVIRONMENT, MACHINES, MediaError, failure, number_said
 
-_STOPPED = (255, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
-# ffmpeg's exit code after SIGINT and SIGTERM, and a shell's for a program that was killed
+_STOPS = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+_STOPPED = (255, *(-number for number in _STOPS), *(128 + number for number in _STOPS))
+"""Exit codes of an ffmpeg that somebody ended: its own, the system's, a shell's around it."""
 
 
 def ffmpeg_path() -> str:
@@ -47,19 +48,33 @@ def run_ffmpeg(outputs: Sequence[ffmpeg.Stream]) -> str:
     )
     process = graph.run_async(ffmpeg_path(), pipe_stderr=True, overwrite_output=True)
     _, errors = process.communicate()
-    if process.returncode < 0 or process.returncode in _STOPPED:
-        raise UserError(f"ffmpeg was stopped (exit code {process.returncode}): run again to go on")
+    complaint = _complaint(errors)
+    number = number_said(errors.decode(errors="replace"))
+    check_exit(process.returncode, number)
+    if process.returncode < 0:  # it crashed, on this recording or for want of memory
+        raise MediaError(ENVIRONMENT, f"ffmpeg crashed (signal {-process.returncode})")
     if process.returncode:
-        number = _error_number(process.returncode, errors.decode(errors="replace"))
-        reason = _complaint(errors) or f"ffmpeg: {process.returncode}"
-        raise failure("undecodable", number, reason)
-    return _complaint(errors)
+        reason = complaint or f"ffmpeg: {process.returncode}"
+        raise failure("undecodable", number or 256 - process.returncode, reason)
+    return complaint
 
 
-def _error_number(code: int, complaint: str) -> int | None:
-    """ffmpeg ends with the system's error number, as a byte, or names it in what it says."""
-    said = [number for number in (*MACHINES, *DOUBTFUL) if os.strerror(number) in complaint]
-    return next(iter(said), 256 - code)
+def check_exit(code: int, number: int | None = None) -> None:
+    """Raise where an ffmpeg ended for what has nothing to do with the recording.
+
+    Args:
+        code: its exit code; of its own errors 256 less the system's number.
+        number: the system's error that it named.
+
+    Raises:
+        UserError: it was stopped from outside.
+        OSError: a full disk, say.
+    """
+    if code in _STOPPED:
+        raise UserError(f"ffmpeg was stopped (exit code {code}): run again to go on")
+    for found in (number, 256 - code):
+        if found in MACHINES:
+            raise OSError(found, os.strerror(found), "ffmpeg")
 
 
 def _complaint(stderr: bytes) -> str:

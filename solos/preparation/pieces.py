@@ -10,7 +10,7 @@ from solos.config.data import Extract
 from solos.datasets.urmp import Piece
 from solos.errors import UserError
 from solos.media.crops import Boxes, equal_boxes
-from solos.media.errors import MediaError
+from solos.media.errors import ENVIRONMENT, MediaError
 from solos.media.pictures import extract_crops
 from solos.media.probe import probe
 from solos.media.sound import read_audio, write_audio
@@ -43,6 +43,8 @@ def prepare(piece: Piece, folder: Path, settings: Extract, boxes: Boxes) -> dict
             remark = prepare_frames(piece, folder, settings, n_samples / SAMPLE_RATE, boxes)
             video = "yes"
         except MediaError as error:
+            if error.status in (ENVIRONMENT, "missing"):
+                raise  # it says nothing about the video, and must not be kept
             remark = f"no pictures: {error}"
     row = {"n_samples": n_samples, "n_segments": n_samples // SEGMENT, "video": video}
     return row | {"reason": "; ".join(filter(None, (reason, remark)))}

@@ -12,7 +12,7 @@ import soundfile
 
 from solos import FRAME_RATE, SAMPLE_RATE
 from solos.config.data import Extract
-from solos.media.errors import MediaError
+from solos.media.errors import MediaError, failure, number_said
 from solos.media.pictures import at_frame_rate, pictures
 from solos.media.probe import Probe, probe, require_reach
 from solos.media.process import run_ffmpeg
@@ -44,8 +44,11 @@ def extract(folder: Path, *, source: Path, settings: Extract) -> dict:
     outputs = [pictures(at_frame_rate(stream), frames, settings), sound(stream, wav)]
     complaint = run_ffmpeg(outputs)
     n_frames = pack_frames(frames, folder / "frames.zip")
-    duration = _check_sound(wav)
-    _check_complete(duration, n_frames, found, complaint)
+    try:
+        duration = _check_sound(wav)
+        _check_complete(duration, n_frames, found, complaint)
+    except MediaError as error:  # ffmpeg may end well after having had no memory
+        raise failure(error.status, number_said(complaint), str(error)) from None
     height, width = read_frames(folder / "frames.zip", [0]).shape[1:3]
     size = {"width": width, "height": height}
     about = {"duration": round(duration, 3), "n_frames": n_frames, "sha256": file_hash(wav)}

@@ -15,10 +15,7 @@ from solos import INSTRUMENTS, SEGMENT
 from solos.config.recipes import Recipe, SopRecipe
 from solos.models import SoundOfPixels
 from solos.models.device import find_device
-from solos.models.inputs import (
-    decibel_input,
-    log_input,
-)
+from solos.models.inputs import decibel_input, log_input
 from solos.models.weights import build_network, load_weights, read_description
 from solos.separation.blocks import block_starts, cut, fill, join
 from solos.separation.targets import Target, Targets

@@ -13,9 +13,10 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -24,7 +25,7 @@ from solos.storage.files import atomic, file_hash, fingerprint, link
 RESULT = "result.json"
 WEEK = 7 * 24 * 3600.0
 _LOCKS = ".locks"
-_HALF = ".half-"  # begins the name of a folder that is being made
+_HALVES = ".half"  # folders that are being made, a folder of them an item
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("waiting for another process that holds %s", path)
+        log.warning("waiting for another process that holds %s", path)
         lock.acquire()
     try:
         yield
@@ -118,21 +119,21 @@ class Cache:
         The week is for the runs that share this folder: another experiment's items, and those of
         one that was interrupted, are not waste because this run has no use for them.
         """
-        kept = set(keep)
-        for path in sorted(self.root.glob("*")) if self.root.is_dir() else []:
-            name = path.name.removeprefix(_HALF)
-            if name in kept or path.name == _LOCKS or not _is_old(path):
+        kept = {*keep, _LOCKS, _HALVES}
+        for path in [*self.root.glob("*"), *(self.root / _HALVES).glob("*")]:
+            if path.name in kept or not _is_old(path):
                 continue
-            with claimed(self._lock(name)) as free:
-                if free and _is_old(path):  # still: it may have been used just now
+            with claimed(self._lock(path.name)) as free:
+                if free and _is_old(path):  # still: it may have been used, or removed, just now
                     _remove(path)
-                    self._lock(name).unlink(missing_ok=True)
+                    self._lock(path.name).unlink(missing_ok=True)
 
     def _make(
         self, name: str, compute: Callable[[Path], dict], lasting: Callable[[dict], bool]
     ) -> dict:
-        folder, half = self.root / name, self.root / f"{_HALF}{name}"
-        shutil.rmtree(half, ignore_errors=True)
+        folder, halves = self.root / name, self.root / _HALVES / name
+        shutil.rmtree(halves, ignore_errors=True)
+        half = halves / uuid4().hex  # a killed run's ffmpeg may still be writing to its own
         half.mkdir(parents=True)
         try:
             result = compute(half)
@@ -141,7 +142,7 @@ class Cache:
                 shutil.rmtree(folder, ignore_errors=True)  # one whose files were tampered with
                 half.rename(folder)
         finally:
-            shutil.rmtree(half, ignore_errors=True)
+            shutil.rmtree(halves, ignore_errors=True)
         return result
 
     def _make_in_place(self, name: str, compute: Callable[[Path], dict]) -> dict:
@@ -183,16 +184,20 @@ def item_name(name: str, key: object) -> str:
 
 
 def _is_old(path: Path) -> bool:
-    """Whether nothing used a finished or half-made item for a week."""
-    newest = max((p.stat().st_mtime for p in (path, path / RESULT) if p.exists()), default=0.0)
-    return time.time() - newest > WEEK
+    """Whether nothing used a finished item, or worked at a half-made one, for a week."""
+    times = []
+    noted = path / RESULT
+    for used in [noted] if noted.exists() else [path, *path.glob("*")]:
+        with suppress(FileNotFoundError, NotADirectoryError):  # removed just now: not old, then
+            times.append(used.stat().st_mtime)
+    return bool(times) and time.time() - max(times) > WEEK
 
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def read_result(folder: Path) -> dict | None:

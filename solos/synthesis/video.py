@@ -1,6 +1,7 @@
 """Encoding what was drawn and played, as YouTube and URMP deliver it."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import ffmpeg
@@ -8,7 +9,7 @@ import numpy as np
 import soundfile
 
 from solos import SPAN_RATE
-from solos.media.process import ffmpeg_path
+from solos.media.process import check_exit, ffmpeg_path
 from solos.storage.files import atomic
 from solos.synthesis.sound import RATE
 
@@ -25,7 +26,8 @@ def encode(path: Path, frames: Iterable[bytes], size: tuple[int, int], wave: np.
         wave: float32 (n, 1 or 2) at 48 kHz.
 
     Raises:
-        RuntimeError: ffmpeg failed.
+        UserError, OSError: it was stopped, or the disk is full.
+        RuntimeError: ffmpeg failed otherwise.
     """
     with atomic(path) as temporary:
         wav = temporary.with_suffix(".wav")
@@ -57,10 +59,13 @@ def _command(wav: Path, target: Path, size: tuple[int, int]) -> ffmpeg.Stream:
 def _run(command: ffmpeg.Stream, frames: Iterable[bytes]) -> None:
     process = command.run_async(ffmpeg_path(), pipe_stdin=True)
     try:
-        for frame in frames:
-            process.stdin.write(frame)
+        with suppress(BrokenPipeError):  # it has ended: its exit code says why
+            for frame in frames:
+                process.stdin.write(frame)
     finally:
-        process.stdin.close()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
         code = process.wait()
+    check_exit(code)
     if code:
         raise RuntimeError(f"ffmpeg could not encode (exit code {code}): {command.compile()}")
