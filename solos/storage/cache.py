@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from uuid import uuid4
@@ -185,12 +185,13 @@ def item_name(name: str, key: object) -> str:
 
 def _is_old(path: Path) -> bool:
     """Whether nothing used a finished item, or worked at a half-made one, for a week."""
-    times = []
     noted = path / RESULT
-    for used in [noted] if noted.exists() else [path, *path.glob("*")]:
-        with suppress(FileNotFoundError, NotADirectoryError):  # removed just now: not old, then
-            times.append(used.stat().st_mtime)
-    return bool(times) and time.time() - max(times) > WEEK
+    try:
+        used = [noted] if noted.exists() else [path, *path.iterdir()]
+        newest = max(file.stat().st_mtime for file in used)
+    except (FileNotFoundError, NotADirectoryError):  # in other hands
+        return False
+    return time.time() - newest > WEEK
 
 
 def _remove(path: Path) -> None:
