@@ -186,7 +186,7 @@ WAV = "01_A_vn_vc/AuSep_1_vn_01_A.wav"
 def test_a_hostile_archive_is_refused_whole(bad, run_stage, tmp_path):
     with pytest.raises(UserError, match="refused"):
         run_stage(hostile(tmp_path / "bad.tar.gz", bad))
-    assert [path.name for path in Path(".work/unpacked").iterdir()] == [".locks"]
+    assert not [*Path(".work/unpacked").glob("[!.]*"), *Path(".work/unpacked").glob(".half/*")]
     assert not stage.OUTPUT.exists()
 
 
@@ -200,7 +200,7 @@ def test_what_is_no_archive_or_not_all_of_one(run_stage, archive, tmp_path):
         run_stage(damaged)
     with pytest.raises(UserError, match=r"SHA-256 is .*fetch it again"):
         run_stage(archive, "0" * 64)
-    assert [path.name for path in Path(".work/unpacked").iterdir()] == [".locks"]
+    assert not [*Path(".work/unpacked").glob("[!.]*"), *Path(".work/unpacked").glob(".half/*")]
 
 
 def test_an_archive_of_something_else(tmp_path):
