@@ -4,8 +4,8 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def fit(task: Task, network: nn.Module, epochs: int, start: Path, output: Path, 
     with ExitStack() as stack:
         log_epoch, bar = _silent, _bare
         if processes.first:
-            stack.enter_context(locked(_lock(folder)))  # another experiment may train the same
+            stack.enter_context(_holding(folder, processes))
             _remove_exported(folder)
             live = Live(str(logs), dvcyaml=None, save_dvc_exp=False, report=None)
             log_epoch, bar = partial(_log, stack.enter_context(live)), progress
@@ -69,6 +69,25 @@ def _remove_exported(own: Path) -> None:
             with claimed(_lock(folder)) as free:
                 if free:
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _holding(folder: Path, processes: Processes) -> Iterator[None]:
+    """A training's folder for this run alone: another experiment may train the same.
+
+    A single process waits for it. Several can't, as the others would give up the first one.
+
+    Raises:
+        UserError: there are several, and it is taken.
+    """
+    if processes.count == 1:
+        with locked(_lock(folder)):
+            yield
+        return
+    with claimed(_lock(folder)) as free:
+        if not free:
+            raise UserError(f"{folder}: another run trains this: start again when it has ended")
+        yield
 
 
 def _lock(folder: Path) -> Path:

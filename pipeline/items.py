@@ -153,11 +153,16 @@ def _read_through(path: Path) -> None:
     """A verdict holds for a file that can be read to its end.
 
     Raises:
-        OSError: the disk can't be read.
+        UserError: the disk can't be read.
     """
-    with path.open("rb") as stream:
-        while stream.read(1 << 20):
-            pass
+    try:
+        with path.open("rb") as stream:
+            while stream.read(1 << 20):
+                pass
+    except OSError as error:
+        raise UserError(
+            f"{path} can't be read: {error.strerror}. Put that right, run again"
+        ) from None
 
 
 def _state(path: Path) -> tuple[int, ...] | None:

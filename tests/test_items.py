@@ -112,13 +112,17 @@ def film(tmp_path, monkeypatch) -> Path:
     return write_clip(tmp_path / "raw" / "film.mp4", seconds=2)
 
 
-def run_extract(film: Path) -> list[dict]:
-    """The loop of the stage ``extract`` over one recording."""
+def item_of(film: Path) -> Item:
+    """The stage ``extract``'s item of a film."""
     line = {"id": "a", "instrument": "Tuba", "status": "ok", "file": film.name}
     line["sha256"] = file_hash(film) if film.exists() else "x"
+    return extract.to_item(line, film.parent, SETTINGS)
+
+
+def run_extract(film: Path) -> list[dict]:
+    """The loop of the stage ``extract`` over one recording."""
     place = Place("extract", "extract", Path("out"), "status.csv", extract.COLUMNS)
-    listed = [extract.to_item(line, film.parent, SETTINGS)]
-    return make_items(listed, partial(extract.extract, settings=SETTINGS), place, ALONE)
+    return make_items([item_of(film)], partial(extract.extract, settings=SETTINGS), place, ALONE)
 
 
 def fake_ffmpeg(folder: Path, monkeypatch, script: str) -> None:
@@ -159,6 +163,19 @@ def test_what_the_machine_did_condemns_no_recording(script, film, tmp_path, monk
             assert not isinstance(error, OSError) or error.errno in (errno.ENOSPC, errno.EFBIG)
     film.parent.mkdir(exist_ok=True)
     film.write_bytes(content)
+    assert [row["status"] for row in run_extract(film)] == ["ok"]
+
+
+def test_a_source_that_the_disk_does_not_give_back_is_not_condemned(film, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        fake_ffmpeg(tmp_path, broken, "exit 183")
+        listed = [item_of(film)]
+        broken.setattr(Path, "open", refuse)
+        with pytest.raises(UserError, match=r"film\.mp4 can't be read: Input/output error"):
+            items._attempt(listed[0], partial(extract.extract, settings=SETTINGS), tmp_path)
     assert [row["status"] for row in run_extract(film)] == ["ok"]
 
 

@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 from closure import ROOT
 
+from pipeline import fit
+from solos.errors import UserError
 from solos.models.weights import load_state
+from solos.training.distributed import ALONE, Processes
 
 EPOCHS = 6
 STEPS = {"sop": 3, "mhunet": 12}
@@ -101,6 +105,27 @@ def test_killed_at_three_steps_exports_the_same_bytes(row, workspace):
             assert without_times(killed / name) == (
                 content if name.suffix == ".pth" else without_times(whole / name)
             )
+
+
+def test_two_experiments_train_the_same_row_once(workspace):
+    """Temporary workspaces of DVC's queue share ``.work``: the second takes the first's result."""
+    first, second = (workspace(f".dvc/tmp/exps/{name}") for name in "ab")
+    running = [start(folder, "mhunet", eager=False) for folder in (first, second)]
+    said = [process.communicate(timeout=200)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    assert sum(f"going on after epoch {EPOCHS}, step 0" in text for text in said) == 1
+    assert sum("waiting for another process" in text for text in said) == 1
+    name = "data/models/mhunet/mhunet_best.pth"
+    assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_several_processes_do_not_wait_for_another_run(tmp_path):
+    several = partial(fit._holding, tmp_path / "run", Processes(0, 2))
+    taken = pytest.raises(UserError, match="another run trains this")
+    with fit._holding(tmp_path / "run", ALONE), taken, several():
+        pass
+    with several():
+        pass
 
 
 def without_times(path: Path) -> bytes:

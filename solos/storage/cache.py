@@ -125,7 +125,7 @@ class Cache:
                 continue
             with claimed(self._lock(path.name)) as free:
                 if free and _is_old(path):  # still: it may have been used, or removed, just now
-                    _remove(path)
+                    shutil.rmtree(path, ignore_errors=True)
                     self._lock(path.name).unlink(missing_ok=True)
 
     def _make(
@@ -192,13 +192,6 @@ def _is_old(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):  # in other hands
         return False
     return time.time() - newest > WEEK
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def read_result(folder: Path) -> dict | None:
