@@ -14,7 +14,7 @@ from solos.config.params import Params
 from solos.config.rows import Protocol
 from solos.evaluation.oracles import baseline_estimates
 from solos.evaluation.scores import score_rows, write_row
-from solos.evaluation.segments import Piece, prepared_pieces, read_segments
+from solos.evaluation.segments import Piece, prepared_pieces, read_pairs
 
 URMP = Path("data/urmp")
 EVALUATION = Path("data/evaluation")
@@ -26,8 +26,8 @@ def score_piece(piece: Piece, rows: tuple[str, ...], protocol: Protocol) -> dict
     """Lines of the given rows for all segments of a piece."""
     torch.set_num_threads(1)  # the pieces run in parallel
     lines: dict[str, list[dict]] = {row: [] for row in rows}
-    for segment in read_segments([piece], protocol):
-        estimates = baseline_estimates(segment.mix, segment.references)
+    for segment, heard in read_pairs([piece], protocol):
+        estimates = baseline_estimates(heard.mix, heard.references)
         scored = score_rows(segment, {row: estimates[row] for row in rows}, protocol)
         for row in rows:
             lines[row] += scored[row]

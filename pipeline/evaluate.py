@@ -1,8 +1,9 @@
-"""Separate the test set's segments with a trained row, and score them."""
+"""Separate the test set's segments with a trained row, and score them.
 
-from collections.abc import Iterable, Iterator
+Beside the row itself, ``data/variants/<row>.json`` has its figures by other choices.
+"""
+
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,20 @@ from pipeline.common import run_items, run_stage
 from solos.config.params import Params
 from solos.config.rows import Protocol
 from solos.errors import UserError
-from solos.evaluation.scores import score_segment, skip_segment, write_absent_row, write_row
+from solos.evaluation.scores import (
+    score_rows,
+    skip_segment,
+    write_absent_row,
+    write_row,
+    write_variants,
+)
 from solos.evaluation.segments import Segment, prepared_pieces, read_segments, segment_starts
-from solos.separation.segments import NO_VIDEO, separable, separate_segments
-from solos.separation.separator import Separator, load_separator
+from solos.separation.segments import NO_VIDEO
+from solos.separation.separator import load_separator
+from solos.separation.variants import ROW, separate_pieces, ways_of
 
 EVALUATION = Path("data/evaluation")
+VARIANTS = Path("data/variants")
 METRICS = Path("metrics")
 
 
@@ -27,35 +36,30 @@ def main(params: Params, name: str) -> None:
     protocol = params.evaluate
     separator = load_separator(Path("data/models") / name, protocol.masks)
     pieces = prepared_pieces(Path("data/urmp"), protocol.repeats)
-    segments = read_segments(pieces, protocol)
     if separator.needs_frames and not any(piece.sources[0].frames for piece in pieces):
-        write_absent_row(name, segments, NO_VIDEO, EVALUATION, METRICS)
+        write_variants({}, VARIANTS / f"{name}.json")
+        write_absent_row(name, read_segments(pieces, protocol), NO_VIDEO, EVALUATION, METRICS)
         return
-    work = separate_all(separator, segments, protocol.batch_size)
+    ways = ways_of(separator, protocol)
+    work = separate_pieces(ways, pieces, protocol.batch_size)
     total = sum(len(segment_starts(piece, protocol)) for piece in pieces)
-    one = partial(score, protocol=protocol)
-    lines = run_items(one, work, params.parallel, f"evaluate {name}", total)
-    write_row(name, [line for segment in lines for line in segment], EVALUATION, METRICS)
+    one = partial(score, ways=list(ways), protocol=protocol)
+    scored = run_items(one, work, params.parallel, f"evaluate {name}", total)
+    lines = {way: [line for segment in scored for line in segment[way]] for way in ways}
+    row = lines.pop(ROW)
+    write_variants(lines, VARIANTS / f"{name}.json")
+    write_row(name, row, EVALUATION, METRICS)
 
 
-def score(work: tuple[Segment, np.ndarray | None], protocol: Protocol) -> list[dict]:
-    """Lines of a segment; without estimates, why there are none."""
+def score(
+    work: tuple[Segment, dict[str, np.ndarray]], ways: list[str], protocol: Protocol
+) -> dict[str, list[dict]]:
+    """Each way's lines of a segment; without estimates, why there are none."""
     torch.set_num_threads(1)  # the segments run in parallel
     segment, estimates = work
-    if estimates is None:
-        return skip_segment(segment, NO_VIDEO)
-    return score_segment(segment, estimates, protocol)
-
-
-def separate_all(
-    separator: Separator, segments: Iterator[Segment], size: int
-) -> Iterable[tuple[Segment, np.ndarray | None]]:
-    """Each segment with its estimates (n_src, n_samples), separated ``size`` at a time."""
-    while batch := list(islice(segments, size)):
-        possible = [segment for segment in batch if separable(separator, segment)]
-        estimates = separate_segments(separator, possible)
-        for segment in batch:
-            yield segment, next(estimates) if separable(separator, segment) else None
+    if not estimates:
+        return {way: skip_segment(segment, NO_VIDEO) for way in ways}
+    return score_rows(segment, estimates, protocol)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.common import run_stage
 from pipeline.items import Item, Place, make_items
 from solos import media
-from solos.config.data import Extract
+from solos.config.data import Aspect, Extract
 from solos.config.params import Params
 from solos.preparation import recordings
 from solos.storage import pictures
@@ -26,12 +26,14 @@ def main(params: Params, name: str) -> None:
     """Extract the recordings of the data set ``name``."""
     source, output = Path("data/raw") / name, Path("data/extracted") / name
     lines = read_table(source / "status.csv", f"download@{name}")
-    items = [to_item(line, source, params.extract) for line in lines]
+    aspect = params.dataset[name].aspect
+    items = [to_item(line, source, params.extract, aspect) for line in lines]
     place = Place(f"extract {name}", f"extract/{name}", output, "status.csv", COLUMNS)
-    make_items(items, partial(extract, settings=params.extract), place, params.parallel)
+    make = partial(extract, settings=params.extract, aspect=aspect)
+    make_items(items, make, place, params.parallel)
 
 
-def to_item(line: dict, source: Path, settings: Extract) -> Item:
+def to_item(line: dict, source: Path, settings: Extract, aspect: Aspect) -> Item:
     """A line of the table of downloads."""
     about = {"id": line["id"], "instrument": line["instrument"]}
     if line["status"] != "ok":
@@ -43,6 +45,7 @@ def to_item(line: dict, source: Path, settings: Extract) -> Item:
     # The download's checksum, not one taken here: a new recording then costs its own work alone.
     key = (
         settings.model_dump(),
+        aspect,
         code_of(media, recordings, pictures),
         line["sha256"],
         file.stat().st_size,
@@ -50,10 +53,10 @@ def to_item(line: dict, source: Path, settings: Extract) -> Item:
     return Item(line["id"], about, (line["id"], file), key, (file,))
 
 
-def extract(subject: tuple[str, Path], folder: Path, settings: Extract) -> dict:
+def extract(subject: tuple[str, Path], folder: Path, settings: Extract, aspect: Aspect) -> dict:
     """Write ``<id>.wav`` and ``<id>.zip``; columns of the table."""
     identity, file = subject
-    about = recordings.extract(folder, source=file, settings=settings)
+    about = recordings.extract(folder, source=file, settings=settings, aspect=aspect)
     (folder / "audio.wav").rename(folder / f"{identity}.wav")
     (folder / "frames.zip").rename(folder / f"{identity}.zip")
     return about

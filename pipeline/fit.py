@@ -31,13 +31,22 @@ EXPORTED = "exported"
 log = logging.getLogger(__name__)
 
 
-def fit(task: Task, network: nn.Module, epochs: int, start: Path, output: Path, logs: Path) -> None:
+def fit(
+    task: Task,
+    network: nn.Module,
+    epochs: int,
+    start: Path,
+    output: Path,
+    logs: Path,
+    aspect: str,
+) -> None:
     """Train ``network`` on ``task``, log to ``logs`` for ``dvc plots`` and export to ``output``.
 
     Started by torchrun, all processes train together and the first one logs and writes.
 
     Args:
-        start: folder of the start weights; part of what identifies the run.
+        start: the start weights' folder or file; part of what identifies the run.
+        aspect: of the pictures that the exported network has seen, noted with it.
     """
     processes = join(task.recipe.device)
     identity = run_identity(task, epochs, start, processes)
@@ -52,8 +61,8 @@ def fit(task: Task, network: nn.Module, epochs: int, start: Path, output: Path, 
             log_epoch, bar = partial(_log, stack.enter_context(live)), progress
         best = train(task, network, epochs, checkpoint, log_epoch, bar, processes)
         if processes.first:
-            about = {"network": network_name(network), **best, "recipe": task.recipe.model_dump()}
-            save_network(output, network.cpu(), about)
+            about = {"network": network_name(network), **best, "aspect": aspect}
+            save_network(output, network.cpu(), about | {"recipe": task.recipe.model_dump()})
             log.info("%s: epoch %d, validation loss %.5f", output, best["epoch"], best["val_loss"])
             (folder / EXPORTED).touch()
     processes.leave()
@@ -134,9 +143,8 @@ def _log(live: Live, record: dict) -> None:
 
 def run_identity(task: Task, epochs: int, start: Path, processes: Processes) -> dict:
     """Everything that the outcome depends on, code included: what differs never resumes."""
-    data = [task.train.spectrograms / "recordings.csv"]
-    data += sorted(task.train.spectrograms.glob("*.peak.npy"))
-    data += sorted(start.glob("*.pth"))
+    data = [task.train.spectrograms / "recordings.csv", task.train.extracted / "status.csv"]
+    data += [start] if start.is_file() else sorted(start.glob("*.pth"))
     sized = sorted(task.train.extracted.glob("*.zip"))
     sized += sorted(task.train.spectrograms.glob("*.npy"))
     return {

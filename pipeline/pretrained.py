@@ -24,7 +24,7 @@ LOGS = Path("data/training/pretrained")
 
 def main(params: Params) -> None:
     torch.manual_seed(params.seed)
-    network = build_network(params.train.sop)
+    network = build_network(params.train.music)
     if params.pretrained.source == "train":
         train_on_music(params, network)
         return
@@ -38,11 +38,13 @@ def main(params: Params) -> None:
 
 
 def train_on_music(params: Params, network: nn.Module) -> None:
-    """The same training as on Solos, from scratch."""
-    start_trunk(network, params.train.sop, SCRATCH)
+    """From scratch, by its own recipe."""
+    recipe = params.train.music
+    start_trunk(network, recipe, SCRATCH)
     music = map(Path, params.pretrained.needs)  # spectrograms, pictures
-    task = make_task(params.train.sop, params.seed, *music)
-    fit(task, network, params.train.sop.epochs, SCRATCH, OUTPUT, LOGS)
+    task = make_task(recipe, params.seed, *music)
+    aspect = params.dataset["music"].aspect
+    fit(task, network, recipe.epochs, SCRATCH, OUTPUT, LOGS, aspect)
 
 
 def take_from(url: str, network: nn.Module) -> None:

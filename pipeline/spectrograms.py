@@ -1,7 +1,7 @@
 """Stage ``spectrograms@solos``, ``@music``: complex STFTs, spans and the split by recording.
 
-Writes ``data/spectrograms/<set>``: ``<id>.npy``, ``<id>.peak.npy`` and ``recordings.csv``, a line
-for each recording of the index; and ``data/coverage/<set>.csv``, a line for each instrument.
+Writes ``data/spectrograms/<set>``: ``<id>.npy`` and ``recordings.csv``, a line for each recording
+of the index; and ``data/coverage/<set>.csv``, a line for each instrument.
 """
 
 from functools import partial
@@ -29,8 +29,7 @@ def main(params: Params, name: str) -> None:
     recordings = select(params.dataset[name])
     items = [to_item(recording, lines.get(recording.id), extracted) for recording in recordings]
     place = Place(f"spectrograms {name}", f"spectrograms/{name}", output, "recordings.csv", COLUMNS)
-    fraction = params.spectrograms.val_fraction
-    split = partial(splits.assign, val_fraction=fraction, seed=params.seed)
+    split = partial(splits.assign, val_fraction=params.spectrograms.val_fraction)
     rows = make_items(items, transform, place, params.parallel, complete=split)
     write_table(COVERAGE / f"{name}.csv", COVERAGE_COLUMNS, splits.coverage(rows))
     lacking = splits.too_few(rows, params.spectrograms.min_recordings)
@@ -61,11 +60,10 @@ def to_item(recording: Recording, line: dict | None, extracted: Path) -> Item:
 
 
 def transform(subject: tuple[Recording, Path], folder: Path) -> dict:
-    """Write ``<id>.npy`` and ``<id>.peak.npy``; columns of the table."""
+    """Write ``<id>.npy``; columns of the table."""
     recording, wav = subject
     about = spectrograms.transform(wav, recording.spans, folder)
     (folder / "spec.npy").rename(folder / f"{recording.id}.npy")
-    (folder / "peak.npy").rename(folder / f"{recording.id}.peak.npy")
     return about
 
 

@@ -13,7 +13,7 @@ from pipeline.archive import unpacked
 from pipeline.common import run_stage
 from pipeline.items import Item, Place, make_items
 from solos import media
-from solos.config.data import Extract
+from solos.config.data import Extract, Urmp
 from solos.config.params import Params
 from solos.datasets.urmp import Piece, read_pieces
 from solos.errors import UserError
@@ -38,8 +38,10 @@ def main(params: Params) -> None:
     known = {(piece.name, part.index) for piece in pieces for part in piece.parts}
     for name, part in sorted(set(boxes) - known):
         log.warning("%s: there is no part %d of a piece %s", params.urmp.crops, part, name)
-    make = partial(preparation.prepare, settings=params.extract, boxes=boxes)
-    items = [to_item(piece, params.extract, boxes) for piece in pieces]
+    make = partial(
+        preparation.prepare, settings=params.extract, boxes=boxes, aspect=params.urmp.aspect
+    )
+    items = [to_item(piece, params.extract, params.urmp, boxes) for piece in pieces]
     place = Place("urmp", "urmp", OUTPUT, "pieces.csv", PIECES)
     rows = make_items(items, make, place, params.parallel)
     usable = [piece for piece, row in zip(pieces, rows, strict=True) if row["status"] == "ok"]
@@ -50,7 +52,7 @@ def main(params: Params) -> None:
         raise UserError(f"{OUTPUT / 'pieces.csv'}: no usable piece in {params.urmp.path}")
 
 
-def to_item(piece: Piece, settings: Extract, boxes: Boxes) -> Item:
+def to_item(piece: Piece, settings: Extract, urmp: Urmp, boxes: Boxes) -> Item:
     """A folder of URMP."""
     line = {"piece": piece.name, "n_parts": len(piece.parts), "video": "no"}
     if piece.problem:
@@ -58,7 +60,8 @@ def to_item(piece: Piece, settings: Extract, boxes: Boxes) -> Item:
     files = [piece.mix, piece.video, *(part.path for part in piece.parts)]
     hashes = [file_hash(file) if file else "" for file in files]
     own = [boxes.get((piece.name, part.index)) for part in piece.parts]
-    key = (settings.model_dump(), hashes, code_of(media, preparation, pictures), own)
+    code = code_of(media, preparation, pictures)
+    key = (settings.model_dump(), urmp.aspect, hashes, code, own)
     return Item(piece.name, line, piece, key, tuple(file for file in files if file))
 
 

@@ -116,7 +116,7 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
     boxes = player_boxes(width, height, n_players, job.options.boxes)
     regions = [*boxes, *([(0, 0, width, height)] if job.options.map else [])]
     archives = [scratch / f"{k}.zip" for k in range(len(regions))]
-    n_frames, complaint = extract_crops(path, regions, archives, job.pictures)
+    n_frames, complaint = extract_crops(path, regions, archives, job.pictures, job.separator.aspect)
     about = soundfile.info(sound)
     lacking = about.frames / about.samplerate - n_frames / FRAME_RATE
     if lacking > 1:
@@ -182,6 +182,7 @@ def make_report(
     }
     n_samples = math.ceil(about.frames * SAMPLE_RATE / about.samplerate)
     hop = SEGMENT - round(options.overlap * SEGMENT)
+    pictures = {**job.pictures.model_dump(), "aspect": job.separator.aspect}
     count = 1 + math.ceil(max(0, n_samples - SEGMENT) / hop)
     return {
         "input": {
@@ -205,7 +206,7 @@ def make_report(
         ],
         "output": {"rate": rate, "samples": length, "bits": options.bits},
         "segments": {"count": count, "samples": SEGMENT, "overlap": options.overlap},
-        "options": {"batch_size": options.batch_size, "pictures": job.pictures.model_dump()},
+        "options": {"batch_size": options.batch_size, "pictures": pictures},
         "versions": versions(),
         "remarks": list(recording.remarks),
     }

@@ -115,7 +115,7 @@ def prepare(options: argparse.Namespace) -> Job:
     workspace = Workspace(options.workspace)
     params = workspace.params
     folder = find_network(options.model, options.weights, workspace)
-    masks = options.masks or (params.evaluate.masks if params else "soft")
+    masks = options.masks or (params.evaluate.masks if params else "binary")
     separator = load_separator(folder, masks, options.device)
     n_players = len(options.boxes) if options.boxes else options.players
     if options.players not in (None, n_players):

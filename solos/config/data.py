@@ -1,6 +1,6 @@
 """The sections of ``params.yaml`` about data: what is rendered, listed, fetched and prepared."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -47,6 +47,10 @@ class Index(Section):
     """Address or path of MUSIC's JSON. A file's changes go unnoticed: name another one."""
 
 
+Aspect = Literal["keep", "squash"]
+"""Whether pictures keep their shape, or are pressed into squares."""
+
+
 class Dataset(Section):
     """A training set, or a part of it."""
 
@@ -56,6 +60,7 @@ class Dataset(Section):
     """Those to use; null for all."""
     per_instrument: Count | None
     """How many recordings of each to use, the index's first ones; null for all."""
+    aspect: Aspect
 
 
 class YtDlp(Section):
@@ -117,7 +122,7 @@ class Spectrograms(Section):
     """How recordings are split and when a data set is too small."""
 
     val_fraction: Fraction
-    """Share of an instrument's recordings held out for validation."""
+    """Share of an instrument's recordings held out for validation: the last by their ids."""
     min_recordings: Annotated[int, Field(ge=2)]
     """Usable recordings that each instrument must have."""
 
@@ -131,3 +136,5 @@ class Urmp(Section):
     """Checksum that the archive must have; null for any, and for a folder."""
     crops: str
     """Table of the players (piece, part, x, y, width, height) not cut out at equal widths."""
+    aspect: Aspect
+    """Of each player's pictures."""

@@ -25,18 +25,22 @@ class PlateauSchedule(Section):
     """Learning rates multiplied by ``factor`` on plateaus of the validation loss."""
 
     kind: Literal["plateau"]
-    patience: Count
-    """Epochs in a row without an improvement of one part in 10,000."""
+    patience: Annotated[int, Field(ge=0)]
+    """Epochs in a row without an improvement of one part in 10,000 that are let pass (torch's)."""
     factor: Fraction
 
 
 class Curriculum(Section):
-    """Number of sources in a mix: from ``start``, raised by one on a plateau, up to ``stop``."""
+    """Number of sources in a mix: from ``start``, raised by one on a plateau, up to ``stop``.
+
+    The plateau schedule of a recipe with a curriculum waits for its end: it counts those epochs
+    alone in which the number is ``stop`` and more than ``patience`` have brought nothing.
+    """
 
     start: Annotated[int, Field(ge=2)]
     stop: Annotated[int, Field(ge=2, le=13)]
-    patience: Count
-    """Epochs without improvement before the maximum is raised."""
+    patience: Annotated[int, Field(ge=0)]
+    """Epochs in a row without improvement that are let pass: the next one raises the maximum."""
     min_delta: Annotated[float, Field(ge=0)]
     """What counts as an improvement of the validation loss."""
 
@@ -54,8 +58,11 @@ class Recipe(Section):
     channels: Annotated[list[Count], Field(min_length=3, max_length=8)]
     """Channels of the U-Net's down blocks."""
     batch_size: Count
+    """Mixes of a step; those of an epoch that fill no batch are left out."""
+    norm_batch: Count | None
+    """Mixes over which batch norm takes its statistics: a batch is computed in such parts, as on
+    several GPUs or where memory is short; null for the whole batch."""
     val_mixes: Count
-    """Fixed validation mixes."""
     optimizer: Literal["sgd", "adam"]
     lr: Positive
     weight_decay: Annotated[float, Field(ge=0)]
@@ -70,6 +77,12 @@ class Recipe(Section):
     """Memory layout of convolutions."""
     compile: bool
     """Whether torch.compile is used."""
+
+    @model_validator(mode="after")
+    def _parts(self):
+        if self.norm_batch and self.batch_size % self.norm_batch:
+            raise ValueError("norm_batch must divide batch_size")
+        return self
 
 
 class SopRecipe(Recipe):
@@ -89,12 +102,15 @@ class SopRecipe(Recipe):
     trunk_weights: Literal["imagenet", "random"]
     """Start of the ResNet when training from scratch."""
     init_std: Positive
-    """Standard deviation of the start weights of the convolutions that are not the ResNet's."""
+    """Standard deviation of the start weights of the audio network's convolutions."""
     lr_trunk: Positive
     """Learning rate of the ResNet's trunk."""
     n_src: Annotated[int, Field(ge=2)]
     gain: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     """Range of each source's gain."""
+    targets: Literal["half", "dominance"]
+    """What a source's binary mask is 1 for: more than half the mixture's magnitude, or more than
+    any other source's."""
 
     @model_validator(mode="after")
     def _range(self):
@@ -111,15 +127,25 @@ class MhuRecipe(Recipe):
     """Mixes an epoch."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     curriculum: Curriculum
+    validation: Literal["current", "last"]
+    """Mixes drawn anew for each epoch with the curriculum's current number of sources, or the same
+    ones throughout, with its last number, so that the losses of all epochs can be compared."""
+    export: Literal["last", "best"]
+    """Weights of the last epoch, or of the lowest validation loss (with validation ``current``, of
+    the highest number of sources)."""
 
 
 AnyRecipe = Annotated[SopRecipe | MhuRecipe, Field(discriminator="recipe")]
 
 
 class Train(Section):
-    """The recipe of each network; others than the paper's two are under their own names."""
+    """The recipe of each network; others than the paper's two are under their own names.
+
+    ``music`` is Sound of Pixels' own training on MUSIC.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, AnyRecipe]
     sop: SopRecipe
+    music: SopRecipe
     mhunet: MhuRecipe

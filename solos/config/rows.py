@@ -31,13 +31,20 @@ class Row(Section):
 
     network: str
     """A module of ``solos/models``, and its recipe's section in ``train``."""
-    init: Literal["scratch", "music"]
+    init: Literal["scratch", "music", "published"]
+    """Random weights, those of Sound of Pixels on MUSIC, or a checkpoint of MHU-Net's authors."""
     epochs: Annotated[int, Field(ge=0)]
+    path: str | None = None
+    """The checkpoint, for ``published``."""
 
     @model_validator(mode="after")
     def _possible(self):
         if self.init == "music" and self.network != "sop":
             raise ValueError("init: music is Sound of Pixels' only (network: sop)")
+        if self.init == "published" and self.network != "mhunet":
+            raise ValueError("init: published is the Multi-Head U-Net's only (network: mhunet)")
+        if (self.init == "published") != bool(self.path):
+            raise ValueError("init: published needs path, a file; no other init has one")
         if self.epochs == 0 and self.init == "scratch":
             raise ValueError("epochs: 0 from scratch would score random weights")
         return self
@@ -57,6 +64,9 @@ class Protocol(Section):
     without sight then has one estimate for all players of an instrument."""
     mixture: Literal["file", "sum"] = "file"
     """What is separated: URMP's own AuMix, or the sum of the parts."""
+    drift: Annotated[int, Field(ge=0)] = 0
+    """Samples by which each segment's estimates begin later than the segment before's did, beside
+    its references: 1 in the authors' script, which cuts estimates 65,536 samples apart."""
     backend: Literal["torch", "mir_eval"] = "torch"
     """What computes SDR, SIR and SAR: this project, or mir_eval (slow; the same figures)."""
 
@@ -67,7 +77,7 @@ class Evaluate(Protocol):
     batch_size: Count
     """Segments separated at a time, which bounds the memory."""
     masks: Literal["soft", "binary"]
-    """Whether Sound of Pixels' masks are applied as probabilities, or decided at 0.5."""
+    """Whether Sound of Pixels' masks are probabilities, or decided at 0.5 as published."""
 
 
 class Statistics(Section):

@@ -170,6 +170,17 @@ def write_row(row: str, lines: Iterable[dict], evaluation_dir: Path, metrics_dir
     return summary
 
 
+def write_variants(lines: Mapping[str, Iterable[dict]], path: Path) -> None:
+    """Write what a row's figures are by other choices: their names -> as :func:`summarize`."""
+    found = {}
+    for name, some in lines.items():
+        try:
+            found[name] = summarize(to_table(some))
+        except UserError as error:
+            found[name] = {"reason": str(error)}
+    _write_summary(found, path)
+
+
 def write_absent_row(
     row: str, segments: Iterable[Segment], reason: str, evaluation_dir: Path, metrics_dir: Path
 ) -> dict:

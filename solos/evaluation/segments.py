@@ -122,13 +122,30 @@ def read_segments(pieces: Iterable[Piece], protocol: Protocol) -> Iterator[Segme
     """The segments of ``pieces`` in order, each read from the files only when it is its turn."""
     for piece in pieces:
         for number, start in enumerate(segment_starts(piece, protocol)):
-            size = min(protocol.segment, piece.n_samples - start)
-            references = np.stack(
-                [sum(_read(wave, start, size) for wave in source.waves) for source in piece.sources]
-            )
-            from_file = protocol.mixture == "file"
-            mix = _read(piece.mix, start, size) if from_file else references.sum(axis=0)
-            yield Segment(piece, number, start, mix, references)
+            yield _segment(piece, number, start, protocol)
+
+
+def read_pairs(pieces: Iterable[Piece], protocol: Protocol) -> Iterator[tuple[Segment, Segment]]:
+    """Each segment of ``pieces`` with what its estimates are made of.
+
+    That is the segment itself, unless ``protocol.drift`` moves it: segment i by i times as much, so
+    that estimates are early beside their references; never past the end of the piece.
+    """
+    for segment in read_segments(pieces, protocol):
+        piece, last = segment.piece, segment.piece.n_samples - segment.mix.size
+        start = min(segment.start + segment.number * protocol.drift, last)
+        moved = start != segment.start
+        yield segment, _segment(piece, segment.number, start, protocol) if moved else segment
+
+
+def _segment(piece: Piece, number: int, start: int, protocol: Protocol) -> Segment:
+    size = min(protocol.segment, piece.n_samples - number * protocol.segment)
+    references = np.stack(
+        [sum(_read(wave, start, size) for wave in source.waves) for source in piece.sources]
+    )
+    from_file = protocol.mixture == "file"
+    mix = _read(piece.mix, start, size) if from_file else references.sum(axis=0)
+    return Segment(piece, number, start, mix, references)
 
 
 def _read(path: Path, start: int, size: int) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import ffmpeg
 
 from solos import FRAME_RATE
-from solos.config.data import Extract
+from solos.config.data import Aspect, Extract
 from solos.media.errors import MediaError
 from solos.media.process import run_ffmpeg
 from solos.storage.pictures import pack_frames
@@ -18,6 +18,7 @@ def extract_crops(
     boxes: Sequence[tuple[int, int, int, int]],
     archives: Sequence[Path],
     settings: Extract,
+    aspect: Aspect = "keep",
 ) -> tuple[int, str]:
     """Pictures of several regions of one video, in one ffmpeg pass: an archive for each region.
 
@@ -37,7 +38,7 @@ def extract_crops(
         for k, ((x, y, width, height), folder) in enumerate(zip(boxes, folders, strict=True)):
             folder.mkdir()
             region = stream[k].filter("crop", width, height, x, y)
-            outputs.append(pictures(region, folder, settings))
+            outputs.append(pictures(region, folder, settings, aspect))
         complaint = run_ffmpeg(outputs)
         n_frames = min(len(list(folder.iterdir())) for folder in folders)
         if not n_frames:
@@ -52,14 +53,16 @@ def at_frame_rate(stream: ffmpeg.Stream) -> ffmpeg.Stream:
     return stream["V:0"].filter("fps", fps=FRAME_RATE, start_time=0, round="up")
 
 
-def pictures(stream: ffmpeg.Stream, folder: Path, settings: Extract) -> ffmpeg.Stream:
-    """JPEGs in ``folder``, pixels square, the shorter side as asked and the other one even."""
+def pictures(
+    stream: ffmpeg.Stream, folder: Path, settings: Extract, aspect: Aspect
+) -> ffmpeg.Stream:
+    """JPEGs in ``folder``, the shorter side as asked and the other one even, or both as asked."""
     side, shape = settings.short_side, "iw*sar/ih"
-    scaled = stream.filter(
-        "scale",
-        w=f"if(lt({shape},1),{side},2*round({side}*{shape}/2))",
-        h=f"if(lt({shape},1),2*round({side}/({shape})/2),{side})",
-    ).filter("setsar", 1)
+    size = {"w": side, "h": side}
+    if aspect == "keep":
+        size["w"] = f"if(lt({shape},1),{side},2*round({side}*{shape}/2))"
+        size["h"] = f"if(lt({shape},1),2*round({side}/({shape})/2),{side})"
+    scaled = stream.filter("scale", **size).filter("setsar", 1)
     pattern = str(folder.absolute()).replace("%", "%%") + "/%06d.jpg"
     quality = {"q:v": settings.jpeg_quality, "flags:v": "+bitexact", "threads": 1}
     return scaled.output(pattern, f="image2", start_number=0, **quality)

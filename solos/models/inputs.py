@@ -33,18 +33,18 @@ def load_pictures(path: Path, indices: Sequence[int]) -> Tensor:
 
 def evaluation_frames(pictures: Tensor, size: int) -> Tensor:
     """Resize, centre crop and normalise: (T, 3, H, W) uint8 -> (3, T, size, size)."""
-    pictures = transforms.resize(pictures, [size], antialias=True)
+    pictures = _resize(pictures, size)
     return _normalise(transforms.center_crop(pictures, [size, size]))
 
 
 def whole_frames(pictures: Tensor, size: int) -> Tensor:
     """Resize the shorter side and normalise: (T, 3, H, W) uint8 -> (3, T, H', W')."""
-    return _normalise(transforms.resize(pictures, [size], antialias=True))
+    return _normalise(_resize(pictures, size))
 
 
 def training_frames(pictures: Tensor, size: int, rng: np.random.Generator) -> Tensor:
     """Resize, random crop and flip, the same for all T, and normalise, as published."""
-    pictures = transforms.resize(pictures, [round(size * _RESIZE)], antialias=True)
+    pictures = _resize(pictures, int(size * _RESIZE))
     height, width = pictures.shape[-2:]
     top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
     pictures = transforms.crop(pictures, top, left, size, size)
@@ -53,12 +53,19 @@ def training_frames(pictures: Tensor, size: int, rng: np.random.Generator) -> Te
     return _normalise(pictures)
 
 
+def _resize(pictures: Tensor, side: int) -> Tensor:
+    """The shorter side to ``side`` pixels, bicubic as published."""
+    return transforms.resize(pictures, [side], transforms.InterpolationMode.BICUBIC, antialias=True)
+
+
 def _normalise(pictures: Tensor) -> Tensor:
     scaled = transforms.to_dtype(pictures, torch.float32, scale=True)
     return transforms.normalize(scaled, IMAGENET_MEAN, IMAGENET_STD).transpose(0, 1)
 
 
-_DB_FLOOR = 1e-10
+FLOOR = 1e-4
+"""Added to all magnitudes of the Multi-Head U-Net, the mixture's and its sources'."""
+_LEAST = 2.0**-16  # magnitude at which its input bends from linear to logarithmic
 
 
 def log_input(mag: Tensor) -> Tensor:
@@ -66,11 +73,14 @@ def log_input(mag: Tensor) -> Tensor:
     return torch.log(mag + 1e-10)
 
 
-def decibel_input(mag: Tensor) -> Tensor:
-    """MHU-Net's input: dB above the spectrogram's minimum, scaled to [-1, 1] per spectrogram.
+def scaled_log_input(mag: Tensor) -> Tensor:
+    """MHU-Net's input: log1p(65536 (magnitude + 1e-4)), each spectrogram scaled to [-1, 1].
+
+    That is the paper's "dB w.r.t. the minimum". The floor is added after the log-frequency warp
+    here: interpolation leaves a constant as it is.
 
     Shape: (..., F, T) -> the same. A constant spectrogram gives -1.
     """
-    decibels = 20 * torch.log10(mag + _DB_FLOOR)
-    above = decibels - decibels.amin(dim=(-2, -1), keepdim=True)
-    return 2 * above / above.amax(dim=(-2, -1), keepdim=True).clamp_min(1e-6) - 1
+    level = torch.log1p((mag + FLOOR) / _LEAST)
+    low, high = (level.amin(dim=(-2, -1), keepdim=True), level.amax(dim=(-2, -1), keepdim=True))
+    return 2 * (level - low) / (high - low).clamp_min(1e-6) - 1

@@ -113,7 +113,7 @@ class SoundOfPixels(nn.Module):
     Args:
         channels: of the U-Net's down blocks; their number is its depth.
         components: K, channels shared by the two networks.
-        init_std: of the start weights of the convolutions that are not the ResNet's.
+        init_std: of the start weights of the audio network's convolutions.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class SoundOfPixels(nn.Module):
         self.sound = SoundNet(channels, components)
         self.frame = FrameNet(components)
         self.synthesizer = Synthesizer(components)
-        for module in [*self.sound.modules(), self.frame.fc]:
+        for module in self.sound.modules():  # the video network's are torch's own
             _initialise(module, init_std)
 
     def visual(self, frames: Tensor) -> Tensor:

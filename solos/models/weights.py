@@ -8,17 +8,15 @@ from pathlib import Path
 import torch
 import yaml
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor, nn
+from torch import nn
 
-from solos.config.recipes import AnyRecipe, Recipe
+from solos.config.recipes import AnyRecipe, MhuRecipe, Recipe
 from solos.errors import UserError
-from solos.models import SoundOfPixels, find_builder
+from solos.models import MultiHeadUNet, SoundOfPixels, find_builder
+from solos.models.states import misfit, plain_state
 from solos.storage.files import atomic, file_hash
 
 DESCRIPTION = "network.yaml"
-_PARALLEL = "module."
-_COUNTER = "num_batches_tracked"
-
 log = logging.getLogger(__name__)
 
 
@@ -134,8 +132,8 @@ def load_strictly(part: nn.Module, state: object, path: Path, advice: str) -> No
     """Load a state dict that torch's own strict loading takes, if its values are finite.
 
     That is the module's names and shapes, in any precision; batch norms' ``num_batches_tracked``
-    may be missing, as in torchvision's published files. A state dict within ``{"state_dict": ...}``
-    and names that begin with ``module.`` (saved from DataParallel) are recognised.
+    may be missing, as in torchvision's published files. See :func:`plain_state` for what else is
+    recognised.
 
     Args:
         path, advice: where it is from and what to do, for the message.
@@ -143,45 +141,24 @@ def load_strictly(part: nn.Module, state: object, path: Path, advice: str) -> No
     Raises:
         UserError: it is none, differs (the first few tensors are named), or has NaN or infinity.
     """
-    state = _plain(state, path)
-    unfit = [name for name, tensor in state.items() if not tensor.isfinite().all()]
-    if unfit:
-        raise UserError(
-            f"{path}: {unfit[0]} is not finite (in all, {len(unfit)} of {len(state)} tensors): the "
-            "file is damaged, or its training diverged. Get or train it anew"
-        )
+    state = plain_state(state, str(path))
     try:
         part.load_state_dict(state)
     except RuntimeError:
-        problems = _differences(part.state_dict(), state)
-        listed = "\n  ".join(problems[:3])
-        raise UserError(
-            f"{path} does not fit the network ({len(problems)} difference(s)):\n"
-            f"  {listed}\n{advice}"
-        ) from None
+        raise UserError(f"{path} {misfit(part.state_dict(), state)}\n{advice}") from None
 
 
-def _plain(state: object, path: Path) -> dict[str, Tensor]:
-    """The tensors by the names that the network knows."""
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not state:
-        raise UserError(f"{path} holds no state dict, but {type(state).__name__}")
-    odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
-    if odd:
-        raise UserError(f"{path} holds no state dict: {odd[0]!r} is no tensor")
-    if all(name.startswith(_PARALLEL) for name in state):
-        log.info("%s: names without their %s, as of DataParallel", path, _PARALLEL)
-        return {name.removeprefix(_PARALLEL): tensor for name, tensor in state.items()}
-    return dict(state)  # without the version notes by which torch would insist on the counters
+def load_published(recipe: MhuRecipe, path: Path) -> tuple[MultiHeadUNet, MhuRecipe]:
+    """The Multi-Head U-Net of a checkpoint of its authors, and the recipe with its channels.
 
-
-def _differences(expected: dict, found: dict) -> list[str]:
-    lines = [f"{name}: missing" for name in expected if name not in found]
-    lines.sort(key=lambda line: _COUNTER in line)  # torch may not miss these: not the first named
-    lines += [f"{name}: not in the network" for name in found if name not in expected]
-    for name, tensor in expected.items():
-        if name in found and found[name].shape != tensor.shape:
-            shapes = f"{tuple(found[name].shape)}, {tuple(tensor.shape)} expected"
-            lines.append(f"{name}: shape {shapes}")
-    return lines
+    Raises:
+        UserError: the file is missing, or no such checkpoint.
+    """
+    state = plain_state(load_state(path), str(path))
+    try:
+        sized = recipe.model_copy(update={"channels": MultiHeadUNet.published_channels(state)})
+        network = MultiHeadUNet(sized.channels, sized.dropout)
+        network.load_published(state)
+    except UserError as error:
+        raise UserError(f"{path} {error}") from None
+    return network, sized

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
-from solos.config.data import Extract
+from solos.config.data import Aspect, Extract
 from solos.datasets.urmp import Piece
 from solos.errors import UserError
 from solos.media.crops import Boxes, equal_boxes
@@ -24,7 +24,9 @@ MIX_TOLERANCE = 1e-3
 """Largest |mixture - sum of parts| that goes unremarked; URMP's own stay within 1e-4."""
 
 
-def prepare(piece: Piece, folder: Path, settings: Extract, boxes: Boxes) -> dict:
+def prepare(
+    piece: Piece, folder: Path, settings: Extract, boxes: Boxes, aspect: Aspect = "keep"
+) -> dict:
     """Write ``<piece>/mix.wav``, ``<piece>/<k>.wav`` and, with a video, ``<piece>/<k>.zip``.
 
     Returns:
@@ -40,7 +42,7 @@ def prepare(piece: Piece, folder: Path, settings: Extract, boxes: Boxes) -> dict
     video, remark = "no", "no Vid file"
     if piece.video:
         try:
-            remark = prepare_frames(piece, folder, settings, n_samples / SAMPLE_RATE, boxes)
+            remark = prepare_frames(piece, folder, settings, n_samples / SAMPLE_RATE, boxes, aspect)
             video = "yes"
         except MediaError as error:
             if error.status in (ENVIRONMENT, "missing"):
@@ -121,6 +123,7 @@ def prepare_frames(
     settings: Extract,
     seconds: float,
     boxes: Boxes,
+    aspect: Aspect = "keep",
 ) -> str:
     """Write ``<k>.zip``, the pictures of each player at 8 fps, from the piece's video.
 
@@ -145,7 +148,7 @@ def prepare_frames(
             size = f"{found.width}x{found.height}"
             raise UserError(f"urmp.crops: part {k} of {piece.name} reaches out of its {size} video")
     archives = [folder / f"{part.index}.zip" for part in piece.parts]
-    n_frames, complaint = extract_crops(piece.video, places, archives, settings)
+    n_frames, complaint = extract_crops(piece.video, places, archives, settings, aspect)
     lacking = seconds - n_frames / FRAME_RATE
     if lacking > 1.0:
         complaint = f"the video ends {lacking:.1f} s before the audio; {complaint}".rstrip("; ")

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from solos import FRAME_RATE, SAMPLE_RATE
-from solos.config.data import Extract
+from solos.config.data import Aspect, Extract
 from solos.media.errors import MediaError, failure, number_said
 from solos.media.pictures import at_frame_rate, pictures
 from solos.media.probe import Probe, probe, require_reach
@@ -23,7 +23,7 @@ SILENCE = 1e-4
 """A recording whose samples all lie below this is silent (3 steps of 16-bit audio)."""
 
 
-def extract(folder: Path, *, source: Path, settings: Extract) -> dict:
+def extract(folder: Path, *, source: Path, settings: Extract, aspect: Aspect = "keep") -> dict:
     """Take sound and pictures out of ``source`` in one ffmpeg pass.
 
     Writes ``audio.wav`` (mono, 11025 Hz, PCM16) and ``frames.zip`` (8 pictures a second, see
@@ -41,7 +41,7 @@ def extract(folder: Path, *, source: Path, settings: Extract) -> dict:
     frames, wav = folder / "frames", folder / "audio.wav"
     frames.mkdir()
     stream = ffmpeg.input(str(source.absolute()), threads=1)
-    outputs = [pictures(at_frame_rate(stream), frames, settings), sound(stream, wav)]
+    outputs = [pictures(at_frame_rate(stream), frames, settings, aspect), sound(stream, wav)]
     complaint = run_ffmpeg(outputs)
     n_frames = pack_frames(frames, folder / "frames.zip")
     try:

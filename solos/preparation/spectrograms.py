@@ -27,11 +27,9 @@ _MARGIN = 2  # hops on either side of a block that its outermost windows reach i
 
 
 def store(wav: Path, folder: Path) -> int:
-    """Write ``spec.npy`` and ``peak.npy`` of a recording into ``folder``.
+    """Write ``spec.npy`` of a recording into ``folder``.
 
-    ``spec.npy`` is float16 (T, 512, 2): real and imaginary parts of the STFT, time first.
-    ``peak.npy`` is float32 (T,): the largest |sample| in the hop centred on each STFT frame t
-    (samples 256 t - 128 to 256 t + 127).
+    It is float16 (T, 512, 2): real and imaginary parts of the STFT, time first.
 
     Args:
         wav: mono, 11025 Hz, at least a segment (65,535 samples) long.
@@ -42,20 +40,14 @@ def store(wav: Path, folder: Path) -> int:
     Raises:
         ValueError: another rate or number of channels, or too short.
     """
-    with (
-        soundfile.SoundFile(wav) as sound,
-        (folder / "spec.npy").open("wb") as spec,
-        (folder / "peak.npy").open("wb") as peak,
-    ):
+    with soundfile.SoundFile(wav) as sound, (folder / "spec.npy").open("wb") as spec:
         _check(sound, wav)
         n_frames = 1 + sound.frames // HOP_LENGTH
         _write_header(spec, np.float16, (n_frames, BINS, 2))
-        _write_header(peak, np.float32, (n_frames,))
         for first in range(0, n_frames, BLOCK):
             last = min(first + BLOCK, n_frames)
             wave, offset = _read_around(sound, first, last)
             spec.write(_transform(wave, first - offset, last - first).astype(np.float16).data)
-            peak.write(_peaks(wave, first - offset, last - first).data)
     return n_frames
 
 
@@ -109,15 +101,6 @@ def _transform(wave: np.ndarray, skip: int, count: int) -> np.ndarray:
     """STFT frames [skip, skip + count) of ``wave``, float32 (count, 512, 2)."""
     spec = stft(torch.from_numpy(wave))[:, skip : skip + count]
     return torch.view_as_real(spec.T.contiguous()).numpy()
-
-
-def _peaks(wave: np.ndarray, skip: int, count: int) -> np.ndarray:
-    """Largest |sample| in each of ``count`` hops centred on frames from ``skip`` on."""
-    half = HOP_LENGTH // 2
-    padded = np.zeros((skip + count) * HOP_LENGTH, dtype=np.float32)
-    usable = np.abs(wave[: len(padded) - half])
-    padded[half : half + len(usable)] = usable
-    return padded.reshape(-1, HOP_LENGTH).max(axis=1)[skip:]
 
 
 def stft_spans(spans: Iterable[tuple[int, int]], n_frames: int) -> Spans:

@@ -14,7 +14,15 @@ from solos.report.choice import Choice, choose, improvements
 from solos.report.examples import Example, make_example
 from solos.report.figures import name_of
 from solos.report.render import Content
-from solos.report.table2 import COVERAGE, PIECES, coverage, pieces
+from solos.report.table2 import (
+    COVERAGE,
+    PIECES,
+    VARIANTS,
+    VARIANTS_NOTE,
+    coverage,
+    pieces,
+    variants,
+)
 from solos.report.tables import Table
 from solos.separation.separator import Separator
 
@@ -34,6 +42,8 @@ class Run:
     data: Path
     metrics: Mapping[str, dict]
     """Of each row, as :func:`solos.report.table2.read_metrics` gives them."""
+    others: Mapping[str, dict]
+    """Of each trained row, what :func:`solos.evaluation.scores.write_variants` wrote."""
     networks: Mapping[str, str]
     """The network of each trained row, by its name in ``train``."""
     recipes: Mapping[str, str]
@@ -117,7 +127,7 @@ def gather(run: Run, lines: Mapping[str, pd.DataFrame], examples: Sequence[Examp
             tables.agreement(statistics["agreement"]),
         ),
         curves=_curves(run),
-        tables=_tables(statistics),
+        tables=[_other_choices(run), *_tables(statistics)],
         data=_data(run),
         provenance=run.provenance,
     )
@@ -163,6 +173,13 @@ def _curves(run: Run) -> list[tuple[str, str]]:
         if some:
             found.append((heading, curves.losses(some, names, loss, f"loss-{recipe}")))
     return found
+
+
+def _other_choices(run: Run) -> Table:
+    lines = variants(run.metrics, run.others)
+    return Table(
+        "Other choices: masks decided or not, drift or none", VARIANTS, lines, VARIANTS_NOTE
+    )
 
 
 def _tables(statistics: Mapping[str, pd.DataFrame]) -> list[Table]:

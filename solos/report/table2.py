@@ -28,6 +28,14 @@ in each line of `data/evaluation/<row>.csv`.
 """
 
 
+VARIANTS_NOTE = """\
+Means, dB, of the same networks if `evaluate` said otherwise, beside those of the table. `masks` are
+Sound of Pixels': decided at 0.5 (binary) or probabilities (soft). With `drift: 1` the estimates of
+segment i begin i samples early beside their references, as in the authors' script: part of the
+published SAR.
+"""
+
+
 def read_metrics(folder: Path, rows: Iterable[str]) -> dict[str, dict]:
     """``<folder>/<row>.json`` of those ``rows`` that have one (files of other runs are ignored)."""
     paths = {row: folder / f"{row}.json" for row in rows}
@@ -102,6 +110,32 @@ def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join([rows[0], rule, *rows[1:], ""])
 
 
+VARIANTS = ("row", "with", "SDR", "SIR", "SAR", "segments")
+
+
+def variants(metrics: Mapping[str, dict], others: Mapping[str, dict]) -> list[list[str]]:
+    """What other choices would give, beside the table's ("0.12, not 0.34"): :data:`VARIANTS`.
+
+    Args:
+        others: of each row, as :func:`solos.evaluation.scores.write_variants` wrote them.
+    """
+    lines = []
+    for row, found in others.items():
+        for choice, summary in found.items():
+            if "reason" in summary:
+                lines.append([row, choice, summary["reason"], "", "", ""])
+                continue
+            own = metrics[row]
+            cells = [f"{_mean(summary[name])}, not {_mean(own[name])}" for name in VARIANTS[2:-1]]
+            lines.append([row, choice, *cells, str(summary["segments"])])
+    return lines
+
+
+def _mean(summary: Mapping[str, float | None]) -> str:
+    mean = summary["mean"]
+    return "none" if mean is None else f"{mean:.2f}".replace("-", "−")
+
+
 COVERAGE = ("set", "instrument", "usable", "hours", "not usable")
 
 
@@ -141,6 +175,7 @@ def render(
     metrics: Mapping[str, dict],
     tables: Mapping[str, Path],
     test_set: Path,
+    others: Mapping[str, dict],
     provenance: Mapping[str, object],
 ) -> str:
     """The whole report in Markdown.
@@ -149,10 +184,12 @@ def render(
         metrics: of each row of the run, as :func:`solos.evaluation.scores.write_row` wrote them.
         tables: as for :func:`coverage`.
         test_set: as for :func:`pieces`.
+        others: as for :func:`variants`.
         provenance: what the run was: name -> value.
     """
     run = _markdown(["run", ""], [[name, str(value)] for name, value in provenance.items()])
     parts = ["# Table II", table2(metrics), _NOTE]
+    parts += ["## Other choices", VARIANTS_NOTE, _markdown(VARIANTS, variants(metrics, others))]
     parts += ["## Training data", _markdown(COVERAGE, coverage(tables))]
     parts += ["## Test set", _markdown(PIECES, pieces(test_set)), "## Run", run]
     return "\n".join(f"{part.rstrip()}\n" for part in parts)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from solos import INSTRUMENTS, SEGMENT
+from solos.config.data import Aspect
 from solos.config.recipes import Recipe, SopRecipe
 from solos.models import SoundOfPixels
 from solos.models.device import find_device
-from solos.models.inputs import decibel_input, log_input
+from solos.models.inputs import log_input, scaled_log_input
 from solos.models.weights import build_network, load_weights, read_description
 from solos.separation.blocks import block_starts, cut, fill, join
 from solos.separation.targets import Target, Targets
@@ -24,8 +25,8 @@ from solos.signal.masks import apply_masks
 from solos.signal.warp import log_warp
 
 Masks = Literal["soft", "binary"]
-"""Whether Sound of Pixels' masks are applied as probabilities, or decided at 0.5 when unwarped,
-as its authors did."""
+"""Whether Sound of Pixels' masks are applied as probabilities, or decided at 0.5 when unwarped, as
+its authors did."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Separator:
 
     network: nn.Module
     recipe: Recipe
-    masks: Masks = "soft"
+    masks: Masks = "binary"
+    aspect: Aspect = "keep"
+    """Of the pictures it was trained on."""
 
     @property
     def needs_frames(self) -> bool:
@@ -142,7 +145,7 @@ class Separator:
                 sop_masks(self.network, part[None], players)
                 for part, players in zip(components, sources, strict=True)
             ]
-        masks = self.network(decibel_input(mix_mags))  # (B, 13, 256, 256)
+        masks = self.network(scaled_log_input(mix_mags))  # (B, 13, 256, 256)
         return [
             part[[INSTRUMENTS.index(source.instrument) for source in wanted]]
             for part, wanted in zip(masks, sources, strict=True)
@@ -152,9 +155,7 @@ class Separator:
 def sop_masks(network: SoundOfPixels, components: Tensor, sources: Sequence[Target]) -> Tensor:
     """Sigmoid masks: (1, K, 256, T) -> (n_src, 256, T).
 
-    An instrument's players are pooled like the frames of one: the maximum over all of them. The
-    networks learn binary masks; on validation mixes their probabilities separate better (SDR) than
-    decisions at 0.5 do, as an unsure network then errs by less.
+    An instrument's players are pooled like the frames of one: the maximum over all of them.
     """
     pooled = [
         network.frame(torch.stack(list(source.players)).to(components.device)).amax(dim=0)
@@ -164,7 +165,7 @@ def sop_masks(network: SoundOfPixels, components: Tensor, sources: Sequence[Targ
     return torch.sigmoid(network.synthesizer(visual, components)[0])
 
 
-def load_separator(folder: Path, masks: Masks = "soft", device: str | None = None) -> Separator:
+def load_separator(folder: Path, masks: Masks = "binary", device: str | None = None) -> Separator:
     """Rebuild an exported network from its description, and load its weights.
 
     Args:
@@ -177,4 +178,4 @@ def load_separator(folder: Path, masks: Masks = "soft", device: str | None = Non
     network = build_network(recipe, description.get("network"))
     load_weights(folder, network)
     network.to(find_device(device or recipe.device), memory_format=torch.channels_last)
-    return Separator(network.eval(), recipe, masks)
+    return Separator(network.eval(), recipe, masks, description.get("aspect", "keep"))

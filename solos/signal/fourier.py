@@ -13,6 +13,8 @@ from solos import HOP_LENGTH, N_FFT
 
 BINS = N_FFT // 2 + 1
 """Linear frequency bins of a spectrogram."""
+CONSTANT = (N_FFT / 2, -N_FFT / 4)
+"""STFT of a waveform that is 1 throughout, in bins 0 and 1 of each frame; the others are zero."""
 
 
 @cache

@@ -24,6 +24,16 @@ def binary_masks(mags: Tensor) -> Tensor:
     return torch.stack([winner == n for n in range(mags.shape[-3])], dim=-3).to(mags.dtype)
 
 
+def half_masks(mags: Tensor, mix_mag: Tensor) -> Tensor:
+    """Binary masks of Sound of Pixels' released training: 1 above half the mixture's magnitude.
+
+    In a bin both of two sources, or neither, may be 1.
+
+    Shape: (..., n_src, F, T), (..., 1, F, T) magnitudes -> (..., n_src, F, T) of 0 and 1.
+    """
+    return (mags > 0.5 * mix_mag).to(mags.dtype)
+
+
 def ratio_masks(mags: Tensor) -> Tensor:
     """Complementary ratio masks |S_j| / Σ_k |S_k|; equal shares where all sources are zero.
 

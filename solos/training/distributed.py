@@ -24,11 +24,11 @@ class Processes:
         """Whether this is the one that logs and writes."""
         return self.rank == 0
 
-    def shares(self, n: int, batch_size: int) -> list[list[int]]:
-        """This process's part of each batch of ``n`` samples: every ``count``-th of a batch."""
+    def shares(self, n: int, size: int) -> list[list[int]]:
+        """This process's share of each ``size`` of ``n`` samples: every ``count``-th of them."""
         return [
-            list(range(start + self.rank, min(start + batch_size, n), self.count))
-            for start in range(0, n, batch_size)
+            list(range(start + self.rank, min(start + size, n), self.count))
+            for start in range(0, n, size)
         ]
 
     def sum(self, values: Tensor) -> Tensor:

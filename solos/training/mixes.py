@@ -1,8 +1,9 @@
 """Artificial mixtures for training, made from stored spectrograms.
 
 The STFT is linear, so a mixture's STFT is the sum of its sources': a sample is slices of
-memory-mapped files, summed; no audio is decoded and no transform computed. What a sample holds is a
-function of (seed, epoch, index) alone, whatever the number of workers or the order of reading.
+memory-mapped files, scaled and summed; nothing is transformed but what a gain drives into clipping.
+What a sample holds is a function of (seed, epoch, index) alone, whatever the number of workers or
+the order of reading.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ from torch.utils.data import Dataset
 from solos import INSTRUMENTS
 from solos.config.recipes import MhuRecipe, SopRecipe
 from solos.errors import UserError
-from solos.models.inputs import evaluation_frames, training_frames
-from solos.signal.masks import MAX_MAGNITUDE, binary_masks, ratio_masks
+from solos.models.inputs import FLOOR, evaluation_frames, training_frames
+from solos.signal.masks import MAX_MAGNITUDE, binary_masks, half_masks, ratio_masks
 from solos.signal.warp import log_warp
 from solos.training.store import Crop, SpectrogramStore, Stored
 
@@ -46,17 +47,13 @@ class SopMixes(Dataset):
         epoch: of training; None for the fixed validation mixes, which have no gain, crop or flip.
 
     Items: ``mix_mag`` (1, 256, 256), ``masks`` (n_src, 256, 256) binary, ``frames``
-    (n_src, 3, T, H, W).
+    (n_src, 3, T, H, W). As published, the first source goes through all recordings and the others
+    are drawn from all of them; samples are clipped to ±1 after the gain.
     """
 
     def __init__(self, store: SpectrogramStore, recipe: SopRecipe, seed: int, epoch: int | None):
         self.store, self.recipe, self.seed, self.epoch = store, recipe, seed, epoch
         n = len(store.recordings)
-        if n < recipe.n_src:
-            raise UserError(
-                f"{store.spectrograms}: {n} recordings, mixes of {recipe.n_src} wanted: see "
-                "recordings.csv, or lower train.sop.n_src"
-            )
         self.length = recipe.val_mixes if epoch is None else n * recipe.mixes_per_recording
         self.order = np.arange(self.length) % n
         if epoch is not None:
@@ -66,23 +63,26 @@ class SopMixes(Dataset):
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        rng = _generator(self.seed, self.epoch, index)
+        stream = (_VAL, 0) if self.epoch is None else (_TRAIN, self.epoch)
+        rng = np.random.default_rng([self.seed, *stream, index])
         crops = self._draw(rng, index)
         sources = torch.stack([self.store.read(crop) for crop in crops]) / len(crops)
         mix_mag, mags = mix_sources(sources)
         frames = torch.stack([self._frames(crop, rng) for crop in crops])
-        return {"mix_mag": mix_mag, "masks": binary_masks(mags), "frames": frames}
+        half = self.recipe.targets == "half"
+        masks = half_masks(mags, mix_mag) if half else binary_masks(mags)
+        return {"mix_mag": mix_mag, "masks": masks, "frames": frames}
 
     def _draw(self, rng: np.random.Generator, index: int) -> list[Crop]:
         first = self.order[index]
-        others = np.delete(np.arange(len(self.store.recordings)), first)
-        chosen = [first, *rng.choice(others, self.recipe.n_src - 1, replace=False)]
+        others = rng.integers(len(self.store.recordings), size=self.recipe.n_src - 1)
+        chosen = [first, *others]
         return [self._crop(self.store.recordings[i], rng) for i in chosen]
 
     def _crop(self, recording: Stored, rng: np.random.Generator) -> Crop:
-        start, _ = self.store.place(recording, rng)
+        start, (low, high) = self.store.place(recording, rng)
         gain = 1.0 if self.epoch is None else float(rng.uniform(*self.recipe.gain))
-        return Crop(recording, start, gain)
+        return Crop(recording, start, gain, clip=max(-low, high) * gain > 1)
 
     def _frames(self, crop: Crop, rng: np.random.Generator) -> Tensor:
         pictures = self.store.frames(crop, self.recipe.frames, self.recipe.frame_stride)
@@ -96,9 +96,11 @@ class MhuMixes(Dataset):
 
     Args:
         max_src: largest number of sources; a mix has 2 to that many, uniformly.
-        epoch: of training; None for the fixed validation mixes.
+        epoch: of training, or of validation if ``validation``.
 
-    Items: ``mix_mag`` (1, 256, 256), ``masks`` (13, 256, 256) ratio masks, zero for absent ones.
+    Items: ``mix_mag`` (1, 256, 256), ``masks`` (13, 256, 256) ratio masks. Each source is scaled to
+    span [-1, 1], and the mixture is their mean. Ratios are of magnitudes with the floor, absent
+    instruments' too: where all are quiet, shares tend to be equal.
     """
 
     def __init__(
@@ -106,12 +108,14 @@ class MhuMixes(Dataset):
         store: SpectrogramStore,
         recipe: MhuRecipe,
         seed: int,
-        epoch: int | None,
+        epoch: int,
         max_src: int,
+        validation: bool = False,
     ):
-        self.store, self.seed, self.epoch = store, seed, epoch
+        self.store, self.seed = store, seed
+        self.stream = (_VAL if validation else _TRAIN, epoch)
         self.min_src, self.max_src = recipe.curriculum.start, max_src
-        self.length = recipe.val_mixes if epoch is None else recipe.train_mixes
+        self.length = recipe.val_mixes if validation else recipe.train_mixes
         unknown = {r.instrument for r in store.recordings} - set(INSTRUMENTS)
         if unknown:
             raise UserError(
@@ -129,13 +133,13 @@ class MhuMixes(Dataset):
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        rng = _generator(self.seed, self.epoch, index)
-        crops = self._draw(rng)
-        sources = torch.stack([self.store.read(crop) for crop in crops]) / len(crops)
-        mix_mag, mags = mix_sources(sources)
-        masks = torch.zeros(len(INSTRUMENTS), *mags.shape[1:])
-        masks[[INSTRUMENTS.index(crop.recording.instrument) for crop in crops]] = ratio_masks(mags)
-        return {"mix_mag": mix_mag, "masks": masks}
+        crops = self._draw(np.random.default_rng([self.seed, *self.stream, index]))
+        sources = torch.stack([self.store.read(crop) for crop in crops])
+        mix_mag, mags = mix_sources(sources / len(crops))
+        every = torch.full((len(INSTRUMENTS), *mags.shape[1:]), FLOOR)
+        places = [INSTRUMENTS.index(crop.recording.instrument) for crop in crops]
+        every[places] += mags * len(crops)  # the sources themselves, not their parts of the mean
+        return {"mix_mag": mix_mag, "masks": ratio_masks(every)}
 
     def _draw(self, rng: np.random.Generator) -> list[Crop]:
         n_src = int(rng.integers(self.min_src, self.max_src + 1))
@@ -144,15 +148,10 @@ class MhuMixes(Dataset):
 
     def _crop(self, recordings: Sequence[Stored], rng: np.random.Generator) -> Crop:
         recording = recordings[rng.integers(len(recordings))]
-        start, peak = self.store.place(recording, rng)
-        return Crop(recording, start, 1 / peak)  # each source spans [-1, 1]
+        start, (low, high) = self.store.place(recording, rng)
+        return Crop(recording, start, 2 / (high - low), -(high + low) / (high - low))
 
 
 def _group(recordings: Sequence[Stored]) -> list[list[Stored]]:
     groups = [[r for r in recordings if r.instrument == name] for name in INSTRUMENTS]
     return [group for group in groups if group]
-
-
-def _generator(seed: int, epoch: int | None, index: int) -> np.random.Generator:
-    stream = [_VAL, 0] if epoch is None else [_TRAIN, epoch]
-    return np.random.default_rng([seed, *stream, index])

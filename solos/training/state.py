@@ -23,17 +23,26 @@ class CurriculumState:
 
     max_src: int
     best: float = math.inf
+    """Lowest validation loss since the last rise."""
     stagnant: int = 0
     """Epochs since the loss last improved, or since the last rise."""
 
-    def update(self, val_loss: float, curriculum: Curriculum) -> None:
-        """Count an epoch: after ``patience`` stagnant ones the maximum rises, up to ``stop``."""
+    def update(self, val_loss: float, curriculum: Curriculum) -> bool:
+        """Count an epoch: after more than ``patience`` stagnant ones the maximum rises.
+
+        Returns:
+            Whether it would rise but is ``stop`` already: so each epoch says until one improves.
+        """
         if val_loss < self.best - curriculum.min_delta:
             self.best, self.stagnant = val_loss, 0
-            return
+            return False
         self.stagnant += 1
-        if self.stagnant >= curriculum.patience and self.max_src < curriculum.stop:
-            self.max_src, self.stagnant = self.max_src + 1, 0
+        if self.stagnant <= curriculum.patience:
+            return False
+        if self.max_src < curriculum.stop:
+            self.max_src, self.best, self.stagnant = self.max_src + 1, math.inf, 0
+            return False
+        return True
 
 
 @dataclass
@@ -46,7 +55,7 @@ class Run:
     curriculum: CurriculumState
     history: list[dict] = field(default_factory=list)
     best: dict = field(default_factory=dict)
-    """Epoch, loss and weights of the lowest validation loss."""
+    """Epoch, loss, number of sources and weights of the lowest validation loss."""
     losses: list[float] = field(default_factory=list)
     """Of the steps taken in the epoch that the history lacks."""
 

@@ -12,7 +12,7 @@ from solos import INSTRUMENTS
 from solos.config.recipes import MhuRecipe, Recipe, SopRecipe
 from solos.errors import UserError
 from solos.models import SoundOfPixels
-from solos.models.inputs import decibel_input, log_input
+from solos.models.inputs import log_input, scaled_log_input
 from solos.models.sop import sop_loss
 from solos.models.weights import load_state, load_strictly
 from solos.training.mixes import MhuMixes, SopMixes
@@ -33,7 +33,7 @@ class SopTask:
     def train_mixes(self, epoch: int, max_src: int) -> SopMixes:
         return SopMixes(self.train, self.recipe, self.seed, epoch)
 
-    def val_mixes(self) -> SopMixes:
+    def val_mixes(self, epoch: int, max_src: int) -> SopMixes:
         return SopMixes(self.val, self.recipe, self.seed, None)
 
     def parameter_groups(self, network: SoundOfPixels) -> list[dict]:
@@ -50,11 +50,7 @@ class SopTask:
 
 
 class MhuTask:
-    """Multi-Head U-Net: mixes of 2 to 7 different instruments, ratio masks, squared error.
-
-    Validation mixes hold up to the curriculum's last number of sources from the start, so that
-    losses of all epochs can be compared.
-    """
+    """Multi-Head U-Net: mixes of 2 to 7 different instruments, ratio masks, squared error."""
 
     def __init__(self, recipe: MhuRecipe, seed: int, train: SpectrogramStore, val):
         self.recipe, self.seed, self.train, self.val = recipe, seed, train, val
@@ -66,14 +62,16 @@ class MhuTask:
     def train_mixes(self, epoch: int, max_src: int) -> MhuMixes:
         return MhuMixes(self.train, self.recipe, self.seed, epoch, max_src)
 
-    def val_mixes(self) -> MhuMixes:
-        return MhuMixes(self.val, self.recipe, self.seed, None, self.recipe.curriculum.stop)
+    def val_mixes(self, epoch: int, max_src: int) -> MhuMixes:
+        if self.recipe.validation == "last":
+            epoch, max_src = 0, self.recipe.curriculum.stop
+        return MhuMixes(self.val, self.recipe, self.seed, epoch, max_src, validation=True)
 
     def parameter_groups(self, network: nn.Module) -> list[dict]:
         return [{"params": list(network.parameters())}]
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        return functional.mse_loss(network(decibel_input(batch["mix_mag"])), batch["masks"])
+        return functional.mse_loss(network(scaled_log_input(batch["mix_mag"])), batch["masks"])
 
 
 Task = SopTask | MhuTask
