@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 from PIL import Image
 from prepared import write_test_set
 from small_run import small_run
 
+from solos import SAMPLE_RATE
 from solos.config.params import Params, load_params
 from solos.config.recipes import MhuRecipe, SopRecipe
 from solos.evaluation.segments import prepared_pieces, read_segments
@@ -61,9 +63,11 @@ def training_set(tmp_path_factory) -> tuple[Path, Path]:
         for take in range(3):
             name = f"{instrument}-{take}"
             _write_spectrogram(spectrograms, name, band=i, seed=10 * i + take)
+            _write_sound(extracted / f"{name}.wav")
             _write_frames(extracted / f"{name}.zip", root / name, colour=80 * i + 10 * take)
             rows.append((name, instrument, "val" if take == 2 else "train"))
     _write_table(spectrograms, rows)
+    (extracted / "status.csv").write_text("id,sha256\n")
     return spectrograms, extracted
 
 
@@ -72,7 +76,14 @@ def _write_spectrogram(folder: Path, name: str, band: int, seed: int) -> None:
     spec = np.zeros((LENGTH, 512, 2), np.float16)
     spec[:, 20 + 60 * band : 60 + 60 * band] = rng.normal(0, 3, (LENGTH, 40, 2))
     np.save(folder / f"{name}.npy", spec)
-    np.save(folder / f"{name}.peak.npy", np.linspace(0.2, 0.9, LENGTH, dtype=np.float32))
+
+
+def _write_sound(path: Path) -> None:
+    """Louder and louder: in each hop of 256 samples, one at each extreme."""
+    wave = np.zeros((LENGTH, 256), np.float32)
+    wave[:, 0] = np.linspace(-0.1, -0.5, LENGTH)
+    wave[:, 1] = np.linspace(0.2, 0.6, LENGTH)
+    soundfile.write(path, wave.flatten(), SAMPLE_RATE, subtype="FLOAT")
 
 
 def _write_frames(archive: Path, folder: Path, colour: int) -> None:
