@@ -26,7 +26,7 @@ from solos.config.params import load_params
 from solos.config.recipes import MhuRecipe, SopRecipe
 from solos.media.process import run_ffmpeg
 from solos.models import MultiHeadUNet, SoundOfPixels
-from solos.models.mhunet import DecoderBlock, Encoder
+from solos.models.mhunet import Encoder
 from solos.models.sop import sop_loss
 from solos.preparation import spectrograms
 from solos.signal.fourier import stft
@@ -35,32 +35,43 @@ from solos.training.mixes import mix_sources
 from solos.training.store import Crop, SpectrogramStore, Stored
 
 
+class PlainDecoder(nn.Sequential):
+    """A decoder: 3×3 convolution, batch norm, ReLU and dropout at each level."""
+
+    def __init__(self, skips: list[int], code: int, dropout: float):
+        owns = [code, *skips[:-1]]
+        super().__init__(
+            *(
+                nn.Sequential(
+                    nn.Conv2d(skip + own, skip, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(skip),
+                    nn.ReLU(),
+                    nn.Dropout(dropout),
+                )
+                for skip, own in zip(skips, owns, strict=True)
+            )
+        )
+
+
 class LoopedUNet(nn.Module):
-    """The Multi-Head U-Net as the paper draws it: 13 decoders one after another."""
+    """The Multi-Head U-Net as its authors wrote it: 13 decoders one after another."""
 
     def __init__(self, recipe: MhuRecipe):
         super().__init__()
-        channels = recipe.channels
-        self.encoder = Encoder(channels)
-        outputs = [*channels[-2::-1], 1]
-        owns = [0, *outputs[:-1]]
-        lasts = [False] * (len(channels) - 1) + [True]
-        sizes = list(zip(owns, channels[::-1], outputs, lasts, strict=True))
+        self.encoder = Encoder(recipe.channels)
+        skips = [*recipe.channels[-2::-1], 1]
         self.decoders = nn.ModuleList(
-            nn.ModuleList(
-                DecoderBlock(own, skip, out, 1, recipe.dropout, last)
-                for own, skip, out, last in sizes
-            )
-            for _ in INSTRUMENTS
+            PlainDecoder(skips, recipe.channels[-1], recipe.dropout) for _ in INSTRUMENTS
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        levels = self.encoder(x)[::-1]
+        *skips, code = [x, *self.encoder(x)]
         masks = []
         for decoder in self.decoders:
-            y = None
-            for block, skip in zip(decoder, levels, strict=True):
-                y = block(y, skip)
+            y = code
+            for level, skip in zip(decoder, reversed(skips), strict=True):
+                y = functional.interpolate(y, None, 2, mode="bilinear", align_corners=True)
+                y = level(torch.cat([skip, y], dim=1))
             masks.append(y)
         return torch.softmax(torch.cat(masks, dim=1), dim=1)
 

@@ -1,14 +1,15 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from solos import HOP_LENGTH, SAMPLE_RATE
+from solos import HOP_LENGTH, SAMPLE_RATE, SEGMENT
 from solos.errors import UserError
 from solos.models.inputs import evaluation_frames, frame_indices, training_frames
+from solos.preparation.spectrograms import store as store_spectrogram
+from solos.signal.fourier import stft
 from solos.training.mixes import MhuMixes, SopMixes, mix_sources
-from solos.training.store import Crop, SpectrogramStore
+from solos.training.store import Crop, SpectrogramStore, Stored
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +35,76 @@ def test_crops_stay_inside_spans(store):
     assert starts == set(range(100, 145)) | set(range(420, 435))
 
 
-def test_the_peak_is_that_of_the_crop(store):
-    peaks = np.linspace(0.2, 0.9, 700, dtype=np.float32)
-    assert store.peak(store.recordings[0], 120) == peaks[375]
+def test_the_range_is_that_of_the_crop(store):
+    start, (low, high) = store.place(store.recordings[0], np.random.default_rng(0))
+    wave = store.wave(store.recordings[0], start)
+    assert len(wave) == SEGMENT and (low, high) == (wave.min(), wave.max())
+    loudest = np.linspace(0.2, 0.6, 700, dtype=np.float32)
+    assert high == pytest.approx(loudest[start + 255])  # its last hop's, but not the next one's
 
 
-def test_a_silent_recording_is_named(store, tmp_path):
-    np.save(tmp_path / "x.peak.npy", np.zeros(700, np.float32))
-    silent = SpectrogramStore.__new__(SpectrogramStore)
-    silent.spectrograms = tmp_path
-    with pytest.raises(UserError, match=r"x\.npy.*silent"):
-        silent.place(replace(store.recordings[0], id="x"), np.random.default_rng(0))
+def alone(store, folder, wave) -> tuple[SpectrogramStore, Stored]:
+    """A store of one recording."""
+    soundfile.write(folder / "x.wav", wave, SAMPLE_RATE, subtype="FLOAT")
+    if len(wave) >= SEGMENT:
+        store_spectrogram(folder / "x.wav", folder)
+        (folder / "spec.npy").rename(folder / "x.npy")
+    single = SpectrogramStore.__new__(SpectrogramStore)
+    single.spectrograms = single.extracted = folder
+    return single, Stored("x", "Cello", ((0, 1 + len(wave) // HOP_LENGTH),))
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25])
+def test_a_constant_recording_is_named(store, tmp_path, level):
+    single, recording = alone(store, tmp_path, np.full(2 * SEGMENT, level, np.float32))
+    with pytest.raises(UserError, match=r"x\.wav.*silent"):
+        single.place(recording, np.random.default_rng(0))
+
+
+def test_a_constant_crop_is_drawn_again(store, tmp_path):
+    wave = np.full(3 * SEGMENT, 0.25, np.float32)
+    wave[-SEGMENT:] += 0.1 * np.sin(np.arange(SEGMENT)).astype(np.float32)
+    single, recording = alone(store, tmp_path, wave)
+    starts = [single.place(recording, np.random.default_rng(i))[0] for i in range(10)]
+    assert all(HOP_LENGTH * start + SEGMENT > 2 * SEGMENT for start in starts)
+
+
+def test_a_recording_without_its_sound_is_named(store, tmp_path):
+    single, recording = alone(store, tmp_path, np.zeros(2 * SEGMENT, np.float32))
+    (tmp_path / "x.wav").write_bytes(b"no sound")
+    with pytest.raises(UserError, match=r"x\.wav can't be read .*extract"):
+        single.wave(recording, 0)
+    alone(store, tmp_path, np.zeros(1000, np.float32))
+    with pytest.raises(UserError, match=r"x\.wav is shorter than its spectrogram"):
+        single.wave(recording, 0)
+
+
+def test_scaling_by_minimum_and_maximum_is_a_gain_and_an_offset(store, tmp_path):
+    """The stored STFT, scaled, is the STFT of the scaled samples: bins 0 and 1 hold the offset."""
+    rng = np.random.default_rng(1)
+    wave = (0.2 + 0.1 * rng.uniform(-1, 1, 3 * SEGMENT)).astype(np.float32)
+    single, recording = alone(store, tmp_path, wave)
+    excerpt = wave[100 * HOP_LENGTH :][:SEGMENT]
+    low, high = excerpt.min(), excerpt.max()
+    gain, offset = 2 / (high - low), -(high + low) / (high - low)
+    found = single.read(Crop(recording, 100, float(gain), float(offset)))
+    scaled = (wave - low) / (high - low) * 2 - 1
+    assert scaled[100 * HOP_LENGTH :][:SEGMENT].min() == pytest.approx(-1)
+    assert scaled[100 * HOP_LENGTH :][:SEGMENT].max() == pytest.approx(1)
+    whole = torch.view_as_real(stft(torch.from_numpy(scaled)).T)[100:356]
+    assert (found - whole).abs().max() < 1.0  # half precision of 102 = 0.2 · 511, ten times
+    assert (found - whole)[:, 2:].abs().max() < 0.3
+    assert offset < -1.5 and whole[:, 0, 0].abs().max() < 40  # without the offset: over 900
+
+
+def test_samples_beyond_one_are_clipped(store, tmp_path):
+    wave = 0.8 * np.sin(0.05 * np.arange(2 * SEGMENT)).astype(np.float32)
+    single, recording = alone(store, tmp_path, wave)
+    found = single.read(Crop(recording, 10, 1.5, clip=True))
+    clipped = (1.5 * wave[10 * HOP_LENGTH :][:SEGMENT]).clip(-1, 1)
+    expected = torch.view_as_real(stft(torch.from_numpy(clipped)).T)
+    assert found.shape == (256, 512, 2) and torch.allclose(found, expected, atol=1e-4)
+    assert not torch.allclose(found, single.read(Crop(recording, 10, 1.5)), atol=1)
 
 
 def test_an_empty_split_is_an_error(training_set):
@@ -102,12 +162,16 @@ def test_sop_items(store, sop_recipe):
     assert sorted(mixes.order) == list(range(6))
 
 
-def test_sop_sources_are_two_different_recordings_with_gains(store, sop_recipe):
+def test_sop_sources_are_drawn_with_replacement_and_have_gains(store, sop_recipe):
     mixes = SopMixes(store, sop_recipe, seed=0, epoch=1)
-    draws = [mixes._draw(np.random.default_rng(i), i % 6) for i in range(200)]
-    assert all(a.recording != b.recording for a, b in draws)
-    gains = [crop.gain for pair in draws for crop in pair]
+    draws = [mixes._draw(np.random.default_rng(i), i % 6) for i in range(300)]
+    assert 20 < sum(a.recording == b.recording for a, b in draws) < 80  # a sixth
+    crops = [crop for pair in draws for crop in pair]
+    gains = [crop.gain for crop in crops]
     assert 0.5 <= min(gains) < 0.6 and 1.4 < max(gains) <= 1.5
+    assert not any(crop.clip for crop in crops)  # the loudest sample is 0.6
+    loud = SopMixes(store, sop_recipe.model_copy(update={"gain": [2.0, 2.0]}), seed=0, epoch=1)
+    assert any(crop.clip for i in range(20) for crop in loud._draw(np.random.default_rng(i), 0))
     fixed = SopMixes(store, sop_recipe, seed=0, epoch=None)
     assert all(crop.gain == 1 for crop in fixed._draw(np.random.default_rng(0), 0))
 
@@ -126,10 +190,38 @@ def test_mhu_sources_are_different_instruments_at_full_scale(store, mhu_recipe):
     draws = [mixes._draw(np.random.default_rng(i)) for i in range(200)]
     for crops in draws:
         assert len({crop.recording.instrument for crop in crops}) == len(crops)
-        for crop in crops:
-            assert crop.gain * store.peak(crop.recording, crop.start) == pytest.approx(1)
+        for crop in crops[:1]:
+            wave = store.wave(crop.recording, crop.start) * crop.gain + crop.offset
+            assert (wave.min(), wave.max()) == pytest.approx((-1, 1), abs=1e-5)
     counts = np.bincount([len(crops) for crops in draws])
     assert counts[2] > 60 and counts[3] > 60 and counts.sum() == counts[2] + counts[3]
+
+
+def test_mhu_targets_by_hand(store, mhu_recipe, monkeypatch):
+    """Magnitudes of 3 and 1, beside 11 absent instruments' floor; all quiet: a thirteenth each."""
+    mixes = MhuMixes(store, mhu_recipe, seed=0, epoch=1, max_src=2)
+
+    def read(crop):
+        spec = torch.zeros(256, 512, 2)
+        spec[:128, :, 0] = {"Cello": 3.0, "Flute": 1.0, "Tuba": 1.0}[crop.recording.instrument]
+        return spec
+
+    monkeypatch.setattr(store, "read", read)
+    index = next(i for i in range(6) if (mixes[i]["masks"][1, 0, 0] > 0.5).item())
+    item, floor = mixes[index], 1e-4
+    loud, quiet = item["masks"][:, 0, 0], item["masks"][:, 0, 200]
+    assert item["mix_mag"][0, 0, 0].item() == pytest.approx(2)  # their mean
+    assert loud[1].item() == pytest.approx((3 + floor) / (4 + 13 * floor))
+    assert loud[0].item() == pytest.approx(floor / (4 + 13 * floor))
+    assert torch.allclose(quiet, torch.full((13,), 1 / 13))
+
+
+def test_sop_targets_follow_the_recipes_rule(store, sop_recipe):
+    half = sop_recipe.model_copy(update={"targets": "half"})
+    found = SopMixes(store, half, seed=0, epoch=1)[0]
+    other = SopMixes(store, sop_recipe, seed=0, epoch=1)[0]["masks"]
+    assert not torch.equal(found["masks"], other)
+    assert torch.equal(other.sum(0), torch.ones(256, 256))
 
 
 def test_the_mask_of_an_instrument_is_in_its_band(store, mhu_recipe):
@@ -148,9 +240,10 @@ def test_too_few_instruments_is_an_error(store, mhu_recipe):
 
 @pytest.mark.parametrize("epoch", [None, 3])
 def test_items_depend_on_seed_epoch_and_index_alone(store, sop_recipe, mhu_recipe, epoch):
+    fixed = epoch is None
     for make in (
         lambda seed, e: SopMixes(store, sop_recipe, seed, e),
-        lambda seed, e: MhuMixes(store, mhu_recipe, seed, e, 3),
+        lambda seed, e: MhuMixes(store, mhu_recipe, seed, e or 0, 3, validation=fixed),
     ):
         first, again = make(5, epoch), make(5, epoch)
         again[2]  # reading order is of no matter

@@ -117,10 +117,10 @@ def test_a_batch_that_is_too_small_to_share_is_refused(
 ):
     for name in ("parallel", "agree", "sum"):
         monkeypatch.setattr(Processes, name, lambda self, value: value)
-    recipe = mhu_recipe.model_copy(update={"train_mixes": 9, "batch_size": 8})
+    recipe = mhu_recipe.model_copy(update={"train_mixes": 9, "batch_size": 8, "norm_batch": 1})
     task = make_task(recipe, 0, *training_set)
     network, checkpoint = build_network(recipe), Checkpoint(tmp_path / "last.pth")
-    with pytest.raises(UserError, match="2 processes can't share a batch of 1, the smallest of 9"):
+    with pytest.raises(UserError, match="2 processes can't share 1 mixes, over which"):
         train(task, network, 1, checkpoint, list, lambda b, _: b, Processes(0, 2))
 
 

@@ -1,9 +1,12 @@
+import math
+
+import pytest
 import torch
 
 from solos import SEGMENT
-from solos.models.inputs import decibel_input, log_input
+from solos.models.inputs import log_input, scaled_log_input
 from solos.signal.fourier import istft, stft
-from solos.signal.masks import apply_masks, binary_masks, ratio_masks
+from solos.signal.masks import apply_masks, binary_masks, half_masks, ratio_masks
 from solos.signal.warp import log_unwarp
 
 MAGS = torch.tensor([[3.0, 1.0, 0.0, 2.0], [1.0, 4.0, 0.0, 2.0]]).reshape(2, 2, 2)
@@ -31,10 +34,25 @@ def test_log_input_is_the_natural_logarithm():
     assert torch.allclose(log_input(torch.tensor([torch.e, 0.0])), torch.tensor([1.0, -23.02585]))
 
 
-def test_decibel_input_spans_minus_one_to_one():
-    mag = torch.tensor([[0.01, 0.1], [1.0, 0.1]])  # -40, -20, 0, -20 dB
-    assert torch.allclose(decibel_input(mag), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
-    assert torch.equal(decibel_input(torch.zeros(2, 2)), -torch.ones(2, 2))
+def test_scaled_log_input_by_hand():
+    """Logarithms of 1 + 6.5536, 1 + 661.9136 and 1 + 65542.5536."""
+    mag = torch.tensor([[0.0, 0.01], [1.0, 0.0]])
+    low, middle, high = (math.log1p(65536 * (m + 1e-4)) for m in (0, 0.01, 1))
+    assert (low, middle, high) == pytest.approx((2.02202, 6.49664, 11.09047), abs=1e-5)
+    between = 2 * (middle - low) / (high - low) - 1
+    expected = torch.tensor([[-1.0, between], [1.0, -1.0]])
+    assert torch.allclose(scaled_log_input(mag), expected, atol=1e-5)
+    assert torch.equal(scaled_log_input(torch.zeros(2, 2)), -torch.ones(2, 2))
+
+
+def test_half_masks_are_not_complementary():
+    """Above half the mixture: both where phases cancel, neither where three share."""
+    mags, mix = (
+        torch.tensor([[[3.0, 1.0, 1.0]], [[2.5, 1.0, 3.0]]]),
+        torch.tensor([[[4.0, 2.0, 3]]]),
+    )
+    assert half_masks(mags, mix).tolist() == [[[1, 0, 0]], [[1, 0, 1]]]
+    assert binary_masks(mags).tolist() == [[[1, 1, 0]], [[0, 0, 1]]]
 
 
 def test_masks_of_ones_give_the_mixture_back():

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from solos.errors import UserError
 from solos.models import MultiHeadUNet, SoundOfPixels
 from solos.models.sop import sop_loss
 
@@ -136,71 +137,121 @@ def test_mhunet_has_the_papers_size_and_no_bias_in_convolutions():
 
 
 @torch.inference_mode()
-def test_mhunet_decoders_are_independent():
-    """Grouped decoders are 13 separate ones: changing one leaves the others' outputs alone."""
-    network = MultiHeadUNet([4, 8, 8]).eval()
-    x = torch.randn(1, 1, 256, 256)
+def test_mhunet_agrees_with_the_reference():
+    """Weights by the formula of the golden files, under the authors' names."""
+    golden = json.loads((FOLDER / "mhunet_forward.json").read_text())
+    network = MultiHeadUNet().eval()
+    own = network.published_state()
+    names = [name for name in own if not name.endswith("num_batches_tracked")]
+    assert len(names) == golden["tensors"]
+    network.load_published({n: golden_tensor(n, own[n], i) for i, n in enumerate(names)})
+    masks = network(wave(1, 0.013, 1, 1, 256, 256))
+    assert torch.allclose(
+        masks.mean(dim=(0, 2, 3)), torch.tensor(golden["mean_over_tf"]), atol=1e-5
+    )
+    assert masks.std().item() == pytest.approx(golden["std"], abs=1e-5)
+    samples = torch.tensor(golden["samples"])
+    assert torch.allclose(masks[0, :, ::32, ::32], samples, rtol=0, atol=1e-5)
 
-    def outputs() -> torch.Tensor:
-        y = None
-        for block, skip in zip(network.decoder, reversed(network.encoder(x)), strict=True):
-            y = block(y, skip)
+
+class PlainDecoder(torch.nn.Module):
+    """One decoder, as the authors' code has it."""
+
+    def __init__(self, sizes):
+        super().__init__()
+        self.levels = torch.nn.ModuleList(
+            torch.nn.Sequential(
+                torch.nn.Conv2d(skip + own, skip, 3, padding=1, bias=False),
+                torch.nn.BatchNorm2d(skip),
+            )
+            for skip, own in sizes
+        )
+
+    def forward(self, skips, y):
+        for level, skip in zip(self.levels, skips, strict=True):
+            y = torch.nn.functional.interpolate(
+                y, scale_factor=2, mode="bilinear", align_corners=True
+            )
+            y = torch.relu(level(torch.cat([skip, y], dim=1)))
         return y
 
-    before = outputs()
-    for block in network.decoder:
-        for conv in filter(None, (block.own, block.skip)):
-            width = conv.out_channels // 13
-            conv.weight[5 * width : 6 * width] += 1
-    changed = (outputs() != before).flatten(2).any(dim=2)[0]
-    assert changed.tolist() == [i == 5 for i in range(13)]
 
-
-@torch.inference_mode()
-def test_mhunet_block_is_a_convolution_of_the_concatenation():
-    """One decoder's block, computed the plain way: concatenate, convolve, ReLU, upsample."""
-    block = MultiHeadUNet([4, 8, 8]).eval().decoder[1]
-    own, skip = torch.randn(1, 13 * 8, 16, 16), torch.randn(1, 8, 16, 16)
-    found = block(own, skip).unflatten(1, (13, 4))[:, 2]
-    weight = torch.cat([block.own.weight[8:12], block.skip.weight[8:12]], dim=1)
-    both = torch.cat([own[:, 16:24], skip], dim=1)
-    norm = block.activate[0]
-    y = torch.nn.functional.conv2d(both, weight, padding=1)
-    y = torch.relu(y / torch.sqrt(norm.running_var[:4, None, None] + norm.eps))
-    assert torch.allclose(found, block.upsample(y), atol=1e-5)
-
-
-@torch.inference_mode()
-def test_mhunet_is_thirteen_decoders_in_a_loop():
-    """The whole network, as the paper draws it: each decoder concatenates, convolves, upsamples."""
-    network = MultiHeadUNet([4, 8, 8], heads=3).eval()
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.normal_(module.running_mean)
-            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+@pytest.mark.parametrize("training", [False, True])
+def test_mhunet_is_thirteen_decoders_in_a_loop(training):
+    """Masks, and in training gradients and batch statistics, are those of separate decoders."""
+    network = MultiHeadUNet([4, 8, 8], dropout=0.0, heads=3).train(training)
+    state = {n: t.clone() for n, t in network.published_state().items()}
+    plain = [PlainDecoder([(8, 8), (4, 8), (1, 4)]).train(training) for _ in range(3)]
+    for head, decoder in enumerate(plain):
+        names = decoder.state_dict()
+        decoder.load_state_dict(
+            {
+                n: state[
+                    n.replace("levels.", "decoder.")
+                    .replace(".", f".{head}.", 2)
+                    .replace(f"decoder.{head}.", "decoder.", 1)
+                ]
+                for n in names
+            }
+        )
     x = torch.randn(2, 1, 64, 64)
-    skips = network.encoder(x)[::-1]
-    logits = []
-    for head in range(3):
-        y = None
-        for block, skip in zip(network.decoder, skips, strict=True):
-            y = plain_block(block, head, y, skip)
-        logits.append(y)
-    expected = torch.softmax(torch.cat(logits, dim=1), dim=1)
-    assert torch.allclose(network(x), expected, atol=1e-6)
+    *skips, code = [x, *network.encoder(x)]
+    expected = torch.cat([decoder(skips[::-1], code) for decoder in plain], dim=1).softmax(1)
+    found = network(x)
+    assert torch.allclose(found, expected, atol=1e-6)
+    if training:
+        found.square().sum().backward()
+        expected.square().sum().backward()
+        level = network.decoder[1]
+        for head, decoder in enumerate(plain):
+            conv, norm = decoder.levels[1]
+            rows = slice(4 * head, 4 * head + 4)
+            assert torch.allclose(level.weight.grad[rows], conv.weight.grad, atol=1e-4)
+            assert torch.allclose(level.norm.running_var[rows], norm.running_var, atol=1e-2)
 
 
-def plain_block(block, head: int, own: torch.Tensor | None, skip: torch.Tensor) -> torch.Tensor:
-    """One decoder's share of a block of all of them."""
-    width = block.skip.out_channels // 3
-    mine = slice(head * width, (head + 1) * width)
-    weight, x = block.skip.weight[mine], skip
-    if own is not None:
-        weight, x = torch.cat([block.own.weight[mine], weight], dim=1), torch.cat([own, skip], 1)
-    y = torch.nn.functional.conv2d(x, weight, padding=1)
-    if isinstance(block.activate, torch.nn.Sequential):
-        norm = block.activate[0]
-        stats = [value[mine] for value in (norm.running_mean, norm.running_var)]
-        y = torch.nn.functional.batch_norm(y, *stats, norm.weight[mine], norm.bias[mine])
-        y = torch.relu(y)
-    return block.upsample(y)
+@pytest.mark.parametrize("width", [16, 32])
+def test_published_checkpoints_load_at_both_widths(width):
+    """By newer and older names, with what the authors' class never uses, without counters."""
+    channels = [width * n for n in (1, 2, 4, 8, 16, 16)]
+    source, target = MultiHeadUNet(channels), MultiHeadUNet(channels)
+    state = {n: t.clone() for n, t in source.published_state().items()}
+    assert MultiHeadUNet.published_channels(state) == channels
+    state |= {"output.weight": torch.ones(1), "film.0.bias": torch.ones(2)}
+    older = {
+        n.replace(".conv.", ".0.").replace(".bn.", ".1."): t
+        for n, t in state.items()
+        if not n.endswith("num_batches_tracked")
+    }
+    for names in (state, older):
+        target.load_published(names)
+        expected = source.state_dict()
+        assert all(torch.equal(t, expected[n]) for n, t in target.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s.pop("decoder.2.5.0.weight"), "decoder.2.5.0.weight: missing"),
+        (lambda s: s.update(head=torch.ones(1)), "head: not in the network"),
+        (lambda s: s.update({"encoder.2.weight": torch.ones(3)}), "encoder.2.weight: shape"),
+        (lambda s: s["encoder.0.bn.bias"].fill_(math.nan), "encoder.0.bn.bias is not finite"),
+    ],
+)
+def test_an_unfit_published_state_is_named(change, said):
+    network = MultiHeadUNet([4, 8, 8])
+    state = {n: t.clone() for n, t in network.published_state().items()}
+    before = {n: t.clone() for n, t in network.state_dict().items()}
+    change(state)
+    with pytest.raises(UserError, match=said):
+        network.load_published(state)
+    assert all(torch.equal(t, before[n]) for n, t in network.state_dict().items())
+
+
+def test_only_the_audio_network_starts_small():
+    """The video network's last convolution keeps torch's own start, a hundred times as wide."""
+    network = SoundOfPixels([4, 8, 8], 4)
+    assert network.frame.fc.weight.std().item() == pytest.approx(
+        1 / math.sqrt(3 * 512 * 9), rel=0.1
+    )
+    assert network.sound.unet_block.model[0].weight.std() < 0.002

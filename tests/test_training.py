@@ -1,7 +1,9 @@
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from closure import ROOT
@@ -12,8 +14,8 @@ from solos.errors import UserError
 from solos.models.weights import build_network
 from solos.storage.files import fingerprint
 from solos.training.distributed import ALONE, Processes
-from solos.training.loop import make_optimizer, make_schedule, train
-from solos.training.state import Checkpoint, CurriculumState
+from solos.training.loop import _advance, _keep_best, make_optimizer, make_schedule, train
+from solos.training.state import Checkpoint, CurriculumState, Run
 from solos.training.tasks import MhuTask, SopTask, make_task
 
 EPOCHS = 3
@@ -58,7 +60,8 @@ def test_training_exports_the_best_epoch(task, tmp_path):
     best, records, _ = run(task, tmp_path / "last.pth")
     losses = [record["val_loss"] for record in records]
     assert [record["epoch"] for record in records] == [0, 1, 2, 3]
-    assert best == {"epoch": losses.index(min(losses)), "val_loss": min(losses)}
+    lowest = min(losses[1:])  # never epoch 0, whatever its loss
+    assert best == {"epoch": losses.index(lowest), "val_loss": lowest}
     assert "train_loss" not in records[0]
 
 
@@ -166,13 +169,25 @@ def test_an_error_in_a_loading_process_is_the_users_message(task, tmp_path, monk
         run(task, tmp_path / "last.pth")
 
 
+def two_recordings(mixes, index) -> bool:
+    """Sight can't tell a recording from itself."""
+    return (
+        len(
+            {crop.recording for crop in mixes._draw(np.random.default_rng([0, 0, 1, index]), index)}
+        )
+        > 1
+    )
+
+
 @pytest.mark.parametrize(("kind", "steps"), [("sop", 130), ("mhunet", 40)])
 def test_four_mixes_can_be_learnt(kind, steps, training_set, sop_recipe, mhu_recipe):
     """The loss falls below a fifth of its start, which is that of chance."""
     wider = {"channels": [8, 16, 16]} | ({"components": 8} if kind == "sop" else {"dropout": 0.0})
     recipe = {"sop": sop_recipe, "mhunet": mhu_recipe}[kind].model_copy(update=wider)
     task = make_task(recipe, 0, *training_set)
-    batch = next(iter(torch.utils.data.DataLoader(task.train_mixes(1, 2), 4)))
+    mixes = task.train_mixes(1, 2)
+    seen = [i for i in range(6) if kind == "mhunet" or two_recordings(mixes, i)][:4]
+    batch = next(iter(torch.utils.data.DataLoader(mixes, batch_sampler=[seen])))
     network = build_network(recipe)
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     losses = []
@@ -218,26 +233,100 @@ def test_a_compiled_network_learns_the_same(task, tmp_path, monkeypatch):
         assert record["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-4)
 
 
-def test_curriculum_rises_after_stagnant_epochs_and_stops():
-    curriculum = Curriculum(start=2, stop=4, patience=3, min_delta=0.1)
-    state = CurriculumState(2)
-    levels = []
-    for loss in [1.0, 0.8, 0.75, 0.75, 0.75, 0.75, 0.75, 0.75, 0.6, 0.6, 0.6, 0.6, 0.6]:
-        state.update(loss, curriculum)
-        levels.append(state.max_src)
-    # 0.75 is no improvement of 0.1 on 0.8: three of them raise the level, three more do again.
-    assert levels == [2, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4]
+def test_curriculum_and_schedule_epoch_by_epoch(mhu_recipe):
+    """Over a list of losses, with 2 stagnant epochs let pass and 1 bad one by the schedule."""
+    curriculum = Curriculum(start=2, stop=3, patience=2, min_delta=0.1)
+    schedule = PlateauSchedule(kind="plateau", patience=1, factor=0.5)
+    update = {"curriculum": curriculum, "schedule": schedule, "lr": 1.0}
+    recipe = mhu_recipe.model_copy(update=update)
+    optimizer = make_optimizer(recipe, [{"params": [torch.zeros(1, requires_grad=True)]}])
+    task = SimpleNamespace(recipe=recipe)
+    state = Run(None, optimizer, make_schedule(recipe, optimizer), CurriculumState(2))
+    optimizer.step()
+    script = [  # loss, then: level, stagnant epochs, learning rate
+        (1.00, 2, 0, 1),
+        (0.95, 2, 1, 1),  # no improvement of 0.1
+        (0.95, 2, 2, 1),
+        (0.95, 3, 0, 1),  # the third in a row: one source more, and the best is forgotten
+        (5.00, 3, 0, 1),  # so this is an improvement
+        (5.00, 3, 1, 1),
+        (5.00, 3, 2, 1),
+        (5.00, 3, 3, 1),  # from here on the schedule counts: its first epoch is its best
+        (5.00, 3, 4, 1),  # a bad one, let pass
+        (5.00, 3, 5, 0.5),  # another
+        (4.00, 3, 0, 0.5),  # improved: the schedule waits again
+        (4.00, 3, 1, 0.5),
+        (4.00, 3, 2, 0.5),
+        (4.50, 3, 3, 0.5),
+    ]
+    for epoch, (loss, level, stagnant, rate) in enumerate(script):
+        _advance(task, state, loss)
+        found = (state.curriculum.max_src, state.curriculum.stagnant)
+        assert (*found, optimizer.param_groups[0]["lr"]) == (level, stagnant, rate), epoch
 
 
-def test_the_papers_curriculum_takes_fifty_stagnant_epochs_from_two_to_seven():
+def test_the_papers_curriculum_rises_at_each_eleventh_stagnant_epoch():
     curriculum = Curriculum(start=2, stop=7, patience=10, min_delta=1e-4)
     state = CurriculumState(2)
-    levels = []
+    levels, counts = [], []
     for epoch in range(100):
-        state.update(1.0 - 0.9e-4 * (epoch > 0), curriculum)  # never better by as much as 1e-4
+        loss = 1.0 - 0.9e-4 * (epoch > 0)  # never better by as much as 1e-4
+        counts.append(state.update(loss, curriculum))
         levels.append(state.max_src)
     rises = [epoch for epoch in range(1, 100) if levels[epoch] > levels[epoch - 1]]
-    assert rises == [10, 20, 30, 40, 50] and levels[-1] == 7
+    assert rises == [11, 23, 35, 47, 59] and levels[-1] == 7
+    # each rise forgets the best, so the epoch after it improves; at 7 the eleventh is number 71
+    assert counts == [epoch >= 71 for epoch in range(100)]
+
+
+def test_fresh_validation_mixes_have_the_current_number_of_sources(training_set, mhu_recipe):
+    recipe = mhu_recipe.model_copy(update={"validation": "current"})
+    fresh, fixed = (make_task(r, 0, *training_set) for r in (recipe, mhu_recipe))
+    assert fresh.val_mixes(1, 2).max_src == 2 and fixed.val_mixes(1, 2).max_src == 3
+    first, second = (fresh.val_mixes(epoch, 2)[0]["mix_mag"] for epoch in (1, 2))
+    assert not torch.equal(first, second)
+    first, second = (fixed.val_mixes(epoch, 2)[0]["mix_mag"] for epoch in (1, 2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize(("validation", "kept"), [("last", 1), ("current", 3)])
+def test_the_best_of_fresh_mixes_is_sought_anew_at_each_rise(mhu_recipe, validation, kept):
+    task = SimpleNamespace(recipe=mhu_recipe.model_copy(update={"validation": validation}))
+    state = Run(torch.nn.Linear(1, 1), None, None, CurriculumState(2))
+    for epoch, (loss, level) in enumerate([(0.1, 2), (0.2, 2), (0.5, 3), (0.6, 3)], start=1):
+        _keep_best(task, state, {"epoch": epoch, "val_loss": loss, "max_src": level})
+    assert state.best["epoch"] == kept
+
+
+def test_the_last_weights_can_be_exported(training_set, mhu_recipe, tmp_path):
+    recipe = mhu_recipe.model_copy(update={"export": "last", "lr": 1e-9})
+    best, records, _ = run(make_task(recipe, 0, *training_set), tmp_path / "last.pth")
+    assert best == {"epoch": EPOCHS, "val_loss": records[-1]["val_loss"]}
+
+
+def test_partial_batches_are_dropped(task, tmp_path):
+    task.recipe = task.recipe.model_copy(update={"batch_size": 4})  # of 6 mixes
+    computed = []
+    run(task, tmp_path / "last.pth", epochs=1, seen=computed)
+    assert computed.count("epoch 1") == 1
+    task.recipe = task.recipe.model_copy(update={"batch_size": 7})
+    with pytest.raises(UserError, match="6 mixes an epoch fill no batch of 7"):
+        run(task, tmp_path / "other.pth", epochs=1)
+
+
+def test_a_batch_in_parts_is_a_step_of_summed_gradients(training_set, mhu_recipe, tmp_path):
+    """Two parts of two: batch norm sees two mixes at a time, the optimizer all four."""
+    size = {"batch_size": 4, "norm_batch": 2, "train_mixes": 4, "optimizer": "sgd", "lr": 0.1}
+    recipe = mhu_recipe.model_copy(update={**size, "dropout": 0.0, "export": "last"})
+    task = make_task(recipe, 0, *training_set)
+    _, _, found = run(task, tmp_path / "last.pth", epochs=1)
+    torch.manual_seed(1)
+    network = build_network(recipe).train().to(memory_format=torch.channels_last)
+    for part in torch.utils.data.DataLoader(task.train_mixes(1, 2), 2):
+        (task.loss(network, part) / 2).backward()
+    for name, parameter in network.named_parameters():
+        expected = parameter - 0.1 * parameter.grad
+        assert torch.allclose(found[name], expected, atol=1e-6), name
 
 
 def learning_rates(recipe, losses) -> list[float]:
@@ -260,8 +349,8 @@ def test_step_schedule(sop_recipe):
 def test_plateau_schedule(mhu_recipe):
     schedule = PlateauSchedule(kind="plateau", patience=2, factor=0.5)
     recipe = mhu_recipe.model_copy(update={"schedule": schedule, "lr": 1.0})
-    rates = learning_rates(recipe, [5, 4, 4, 4, 4, 4, 4])
-    assert rates == [1, 1, 1, 1, 0.5, 0.5, 0.25]  # after two stagnant epochs, and two more
+    rates = learning_rates(recipe, [5, 4, 4, 4, 4, 4, 4, 4, 4])
+    assert rates == [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25]  # two bad epochs are let pass
 
 
 def test_sop_groups_have_the_published_rates(training_set, sop_recipe):
