@@ -80,6 +80,9 @@ def _check_places(params: Params) -> None:
     """Name what the user has to provide and is not there, before hours of work, not after."""
     if params.synthesize.urmp is None and not Path(params.urmp.path).exists():
         raise UserError(f"urmp.path: {params.urmp.path} is not there. {HOW_TO_GET_URMP}")
+    for name, row in params.model.items():
+        if row.path and not Path(row.path).is_file():
+            raise UserError(f"model.{name}.path: {row.path} is no file: name a checkpoint")
     if params.pretrained.source == "files" and not Path(params.pretrained.path).is_dir():
         raise UserError(f"pretrained.path: {params.pretrained.path} is no folder with three files")
 

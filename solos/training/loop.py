@@ -51,8 +51,7 @@ def train(
         ``epoch`` and ``val_loss`` of the exported weights.
 
     Raises:
-        UserError: a loss or gradient is no longer finite, or there are too few mixes for a batch,
-            or in a part of one for all processes.
+        UserError: a loss or gradient is no longer finite, or there are too few mixes to share.
     """
     recipe = task.recipe
     device = find_device(recipe.device, tf32=recipe.precision == "tf32")
@@ -124,12 +123,11 @@ def _epoch(
     record["max_src"] = run.curriculum.max_src
     if epoch > 0:
         mixes = task.train_mixes(epoch, run.curriculum.max_src)
-        size = task.recipe.batch_size
-        steps = count_steps(worker, len(mixes))
+        steps, size = count_steps(worker, len(mixes))
         parts = worker.parts(mixes, len(run.losses) * size, steps * size)
         bar = named_errors(progress(parts, f"epoch {epoch}"))
-        while batch := list(islice(bar, size // worker.part_size)):
-            run.losses.append(take_step(worker, run, batch, epoch))
+        while batch := list(islice(bar, max(1, size // worker.part_size))):
+            run.losses.append(take_step(worker, run, batch, epoch, size))
             if worker.processes.first:
                 checkpoint.write_if_due(run)
         record["train_loss"] = float(np.mean(run.losses))

@@ -60,25 +60,32 @@ def named_errors(batches: Iterable[dict]) -> Iterator[dict]:
         raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from None
 
 
-def count_steps(worker: Worker, n_mixes: int) -> int:
-    """Whole batches of an epoch's mixes; the rest is left out, as published."""
-    size, count = worker.task.recipe.batch_size, worker.processes.count
-    if n_mixes < size:
-        raise UserError(f"{n_mixes} mixes an epoch fill no batch of {size}: lower batch_size")
-    if worker.part_size < count:
+def count_steps(worker: Worker, n_mixes: int) -> tuple[int, int]:
+    """Steps of an epoch, and mixes of a step: whole batches, what is left is left out.
+
+    Fewer mixes than a batch are one all the same: an epoch needs a step.
+
+    Raises:
+        UserError: there are more processes than mixes in a part of a batch.
+    """
+    size, count = min(worker.task.recipe.batch_size, n_mixes), worker.processes.count
+    part = min(worker.part_size, size)
+    if part < count:
         raise UserError(
-            f"{count} processes can't share {worker.part_size} mixes, over which batch norm is "
-            "taken: start fewer processes, or choose another batch_size or norm_batch"
+            f"{count} processes can't share {part} mixes, over which batch norm is taken: start "
+            "fewer processes, or choose another batch_size or norm_batch"
         )
-    return n_mixes // size
+    return n_mixes // size, size - size % part
 
 
-def take_step(worker: Worker, run: Run, batch: Sequence[dict[str, Tensor]], epoch: int) -> float:
+def take_step(
+    worker: Worker, run: Run, batch: Sequence[dict[str, Tensor]], epoch: int, size: int
+) -> float:
     """One step of the optimizer on the parts of a batch; its mean loss, over all processes.
 
-    Processes' gradients are averaged, so a share counts by its part of the whole batch.
+    Processes' gradients are averaged, so a share counts by its part of the batch's ``size`` mixes.
     """
-    step, size, processes = len(run.losses), worker.task.recipe.batch_size, worker.processes
+    step, processes = len(run.losses), worker.processes
     where = f"epoch {epoch}, step {step}, mixes {step * size} to {(step + 1) * size - 1}"
     torch.manual_seed(_step_seed(worker.task.seed, epoch, step, processes.rank))  # of dropout
     worker.joined.train()
