@@ -55,6 +55,7 @@ def small_run(root: Path, recipes: dict[str, Recipe], protocol: Protocol) -> Run
     return Run(
         data=data,
         metrics={row: summarize(table) for row, table in tables.items()},
+        others={"sop": {"masks: soft": summarize(tables["sop"])}},
         networks=NETWORKS,
         recipes=NETWORKS,
         sets=["solos"],

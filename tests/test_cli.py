@@ -15,18 +15,18 @@ from PIL import Image
 from test_media import ffmpeg
 from test_urmp import tone, write_video
 
-from pipeline import evaluate
 from pipeline import urmp as stage
 from solos import INSTRUMENTS, SAMPLE_RATE, SEGMENT
 from solos.commands.cli import main
 from solos.config.data import Extract, Urmp
 from solos.config.params import Parallel
 from solos.config.rows import Protocol
-from solos.evaluation.segments import prepared_pieces, read_segments
+from solos.evaluation.segments import prepared_pieces
 from solos.media.probe import probe
 from solos.media.sound import read_audio, resample_blocks
 from solos.models.weights import build_network, save_network
 from solos.separation.separator import load_separator
+from solos.separation.variants import ROW, Way, separate_pieces
 from solos.storage.files import file_hash
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,8 +100,9 @@ def test_the_estimates_are_those_that_evaluate_scores(separate, workspace, out, 
     assert separate(video, *arguments) == 0
     separator = load_separator(workspace / "data" / "models" / model)
     (piece,) = prepared_pieces(workspace / "data" / "urmp")
-    scored = evaluate.separate_all(separator, read_segments([piece], Protocol()), 8)
-    expected = np.concatenate([estimates for _, estimates in scored], axis=1)
+    ways = {ROW: Way(separator, Protocol())}
+    scored = separate_pieces(ways, [piece], 8)
+    expected = np.concatenate([estimates[ROW] for _, estimates in scored], axis=1)
     assert [source.instrument for source in piece.sources] == ["Violin", "Cello"]
     got = waves(out, "Violin", "Cello")
     assert expected.shape == (2, 2 * SEGMENT) and got.shape == (2, SECONDS * SAMPLE_RATE)
@@ -120,7 +121,7 @@ def test_the_report_says_what_was_done(separate, workspace, out, video, mix):
     weights = sorted((workspace / "data/models/sop").glob("*.pth"))
     assert report["model"]["sha256"] == {path.name: file_hash(path) for path in weights}
     about = {key: report["model"][key] for key in ("row", "network", "epoch", "masks")}
-    assert about == {"row": "sop", "network": "sop", "epoch": 3, "masks": "soft"}
+    assert about == {"row": "sop", "network": "sop", "epoch": 3, "masks": "binary"}
     sources = report["sources"]
     assert [source["boxes"] for source in sources] == [[[64 * k, 0, 64, 64]] for k in range(3)]
     assert [source["name"] for source in sources] == ["player1", "player2", "player3"]

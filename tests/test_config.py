@@ -70,6 +70,17 @@ def test_the_real_profile_has_the_papers_figures(in_root, tmp_path):
     assert (mhunet.train_mixes, mhunet.val_mixes, mhunet.batch_size) == (8000, 2000, 32)
     assert (mhunet.epochs, mhunet.dropout) == (1000, 0.2)
     assert (mhunet.schedule.patience, mhunet.schedule.factor) == (50, 0.5)
+    music = params.train.music
+    assert (music.batch_size, music.norm_batch, sop.norm_batch) == (80, 20, None)
+    assert (music.targets, sop.targets) == ("half", "dominance")
+    assert (mhunet.validation, mhunet.export, mhunet.schedule.kind) == (
+        "current",
+        "last",
+        "plateau",
+    )
+    assert (params.evaluate.masks, params.evaluate.drift) == ("binary", 0)
+    aspects = {name: data.aspect for name, data in params.dataset.items()}
+    assert aspects == {"solos": "squash", "music": "keep"} and params.urmp.aspect == "squash"
     assert mhunet.curriculum.model_dump() == {
         "start": 2,
         "stop": 7,

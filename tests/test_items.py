@@ -116,13 +116,16 @@ def item_of(film: Path) -> Item:
     """The stage ``extract``'s item of a film."""
     line = {"id": "a", "instrument": "Tuba", "status": "ok", "file": film.name}
     line["sha256"] = file_hash(film) if film.exists() else "x"
-    return extract.to_item(line, film.parent, SETTINGS)
+    return extract.to_item(line, film.parent, SETTINGS, "keep")
+
+
+MAKE = partial(extract.extract, settings=SETTINGS, aspect="keep")
 
 
 def run_extract(film: Path) -> list[dict]:
     """The loop of the stage ``extract`` over one recording."""
     place = Place("extract", "extract", Path("out"), "status.csv", extract.COLUMNS)
-    return make_items([item_of(film)], partial(extract.extract, settings=SETTINGS), place, ALONE)
+    return make_items([item_of(film)], MAKE, place, ALONE)
 
 
 def fake_ffmpeg(folder: Path, monkeypatch, script: str) -> None:

@@ -180,8 +180,9 @@ def test_a_file_cut_short(tmp_path):
 
 def extract_one(line: dict, source: Path, work: Path, settings: Extract) -> dict:
     """What the stage does with one line of the table of downloads."""
-    item = stage.to_item(line, source, settings)
-    return _make_one(item, partial(stage.extract, settings=settings), Cache(work), None)
+    item = stage.to_item(line, source, settings, "keep")
+    make = partial(stage.extract, settings=settings, aspect="keep")
+    return _make_one(item, make, Cache(work), None)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -149,7 +149,7 @@ def test_examples_hold_what_the_networks_made(run):
 def test_masks_are_those_that_made_the_estimates(run):
     segment = next(read_segments(prepared_pieces(run.data / "urmp"), run.protocol))
     for row in run.networks:
-        separator = load_separator(run.data / "models" / row)
+        separator = load_separator(run.data / "models" / row, "soft")
         estimates = next(separate_segments(separator, [segment]))
         masks = predict_masks(separator, segment)
         made = apply_masks(stft(torch.from_numpy(segment.mix)), masks, segment.mix.size)

@@ -125,12 +125,21 @@ def test_pieces_by_remark(tables):
 def test_the_report_has_table_data_and_run(tables):
     provenance = {"profile": "mini", "seed": 7, "commit": "abc, modified"}
     test_set = tables / "pieces.csv"
-    text = render({"mhunet": MEASURED}, {"solos": tables / "coverage.csv"}, test_set, provenance)
+    others = {"mhunet": {"drift: 1": MEASURED | {"SAR": {"mean": -2.0, "std": 1.0}}}}
+    coverage_tables = {"solos": tables / "coverage.csv"}
+    text = render({"mhunet": MEASURED}, coverage_tables, test_set, others, provenance)
     headings = [line for line in text.splitlines() if line.startswith("#")]
-    assert headings == ["# Table II", "## Training data", "## Test set", "## Run"]
+    assert headings == [
+        "# Table II",
+        "## Other choices",
+        "## Training data",
+        "## Test set",
+        "## Run",
+    ]
     assert "arXiv 2006.07931" in text
     assert "5 of 7" in text
     assert "abc, modified" in text
+    assert "| mhunet | drift: 1 |" in text and "−2.00, not " in text
     assert text.endswith("|\n")
 
 

@@ -60,7 +60,7 @@ def test_sop_pools_over_an_instruments_players(sop_recipe):
     both = sop_masks(network, components, [Target("Violin", [pictures(1), pictures(2)])])
     pooled = torch.maximum(*[network.frame(pictures(i)[None])[0] for i in (1, 2)])
     logits = network.synthesizer(torch.sigmoid(pooled)[None, None], components)
-    assert torch.equal(both, torch.sigmoid(logits[0]))
+    assert torch.allclose(both, torch.sigmoid(logits[0]), atol=1e-5)
 
 
 @torch.inference_mode()
@@ -74,7 +74,7 @@ def test_sop_estimates_are_the_masked_mixture(sop_recipe, tmp_path):
     log_mag = log_input(log_warp(spec.abs()))[None]
     frames = torch.stack([pictures(1), pictures(2)])[None]
     masks = torch.sigmoid(separator.network(log_mag, frames)[0])
-    expected = apply_masks(spec[0], masks, SEGMENT)
+    expected = apply_masks(spec[0], masks, SEGMENT, decide=True)  # as published
     targets = [[Target("Cello", [pictures(1)]), Target("Flute", [pictures(2)])]]
     assert torch.allclose(separator.separate(mix, targets)[0], expected, atol=1e-4)
 
