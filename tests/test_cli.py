@@ -55,7 +55,7 @@ def workspace(tmp_path_factory, params, sop_recipe, mhu_recipe) -> Path:
         about = {"network": row, "epoch": 3, "val_loss": 0.5, "recipe": recipe.model_dump()}
         save_network(root / "data" / "models" / row, build_network(recipe), about)
     (root / "crops.csv").write_text("piece,part,x,y,width,height\n")
-    settings = Urmp(path="urmp", sha256=None, crops="crops.csv")
+    settings = Urmp(path="urmp", sha256=None, crops="crops.csv", aspect="keep")
     update = {"extract": Extract(**PICTURES), "urmp": settings}
     one_thread = Parallel(backend="threading", jobs=1)
     with pytest.MonkeyPatch.context() as patch:
@@ -128,7 +128,7 @@ def test_the_report_says_what_was_done(separate, workspace, out, video, mix):
     samples = SECONDS * SAMPLE_RATE
     assert report["segments"] == {"count": 3, "samples": SEGMENT, "overlap": 0.25}
     assert report["output"] == {"rate": SAMPLE_RATE, "samples": samples, "bits": 32}
-    assert report["options"] == {"batch_size": 1, "pictures": PICTURES}
+    assert report["options"] == {"batch_size": 1, "pictures": PICTURES | {"aspect": "keep"}}
     assert report["versions"]["torch"].startswith("2.") and report["remarks"] == []
     assert {path.name for path in out.iterdir()} == {
         *(f"player{k}.wav" for k in (1, 2, 3)),

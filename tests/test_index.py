@@ -104,7 +104,10 @@ def test_a_part_of_a_data_set(tmp_path):
 
     def ids(instruments: list[str] | None, per_instrument: int | None) -> str:
         dataset = Dataset(
-            folder=str(tmp_path), instruments=instruments, per_instrument=per_instrument
+            folder=str(tmp_path),
+            instruments=instruments,
+            per_instrument=per_instrument,
+            aspect="keep",
         )
         return "".join(recording.id for recording in select(dataset))
 

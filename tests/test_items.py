@@ -178,7 +178,7 @@ def test_a_source_that_the_disk_does_not_give_back_is_not_condemned(film, tmp_pa
         listed = [item_of(film)]
         broken.setattr(Path, "open", refuse)
         with pytest.raises(UserError, match=r"film\.mp4 can't be read: Input/output error"):
-            items._attempt(listed[0], partial(extract.extract, settings=SETTINGS), tmp_path)
+            items._attempt(listed[0], MAKE, tmp_path)
     assert [row["status"] for row in run_extract(film)] == ["ok"]
 
 

@@ -137,7 +137,7 @@ def run_stage(params, tmp_path, monkeypatch):
     """Runs the stage over ``urmp`` in the test's folder; returns the tables of pieces and parts."""
     monkeypatch.chdir(tmp_path)
     one_thread = Parallel(backend="threading", jobs=1)
-    settings = Urmp(path="urmp", sha256=None, crops="crops.csv")
+    settings = Urmp(path="urmp", sha256=None, crops="crops.csv", aspect="keep")
     Path("crops.csv").write_text("piece,part,x,y,width,height\n")
     update = {"parallel": one_thread, "extract": SETTINGS, "urmp": settings}
 

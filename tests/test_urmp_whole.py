@@ -102,7 +102,7 @@ def run_stage(params, tmp_path, monkeypatch):
         update = {
             "parallel": Parallel(backend="threading", jobs=2),
             "extract": Extract(short_side=32, jpeg_quality=2),
-            "urmp": Urmp(path=str(path), sha256=sha256, crops="crops.csv"),
+            "urmp": Urmp(path=str(path), sha256=sha256, crops="crops.csv", aspect="keep"),
         }
         stage.main(params.model_copy(update=update))
         return tuple(read_table(stage.OUTPUT / f"{n}.csv", "") for n in ("pieces", "parts"))
