@@ -35,7 +35,7 @@ def workspace(training_set, sop_recipe, mhu_recipe, tmp_path):
         shutil.copytree(extracted, folder / "data/extracted/solos")
         (folder / "data/weights/scratch").mkdir(parents=True)
         params = yaml.safe_load((ROOT / "params.yaml").read_text())
-        params["train"] = {"sop": sop_recipe.model_dump(), "mhunet": mhu_recipe.model_dump()}
+        params["train"] |= {"sop": sop_recipe.model_dump(), "mhunet": mhu_recipe.model_dump()}
         params["train"]["mhunet"]["train_mixes"] = 24
         for row in ("sop", "mhunet"):
             params["model"][row]["epochs"] = EPOCHS
