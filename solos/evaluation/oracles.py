@@ -1,7 +1,8 @@
 """What needs no training: the unprocessed mixture and the ceilings of masks.
 
 The oracles' masks are computed from the references at the networks' own resolution (256 log-spaced
-bins) and applied as the networks' are, so they bound what such masks can reach.
+bins) and applied as they are, the binary one with the values between 0 and 1 that its way back to
+512 linear bins brings: so they bound what masks of that resolution can reach.
 """
 
 import numpy as np
