@@ -1,13 +1,18 @@
-"""URMP's archive, unpacked once, where an interruption does not lose it."""
+"""Archives, unpacked once, where an interruption does not lose it."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.common import WORK, reading
 from solos.config.data import Urmp
 from solos.errors import UserError
 from solos.preparation.unpack import unpack
 from solos.storage.cache import Cache, item_name
+
+Unpack = Callable[[BinaryIO, str, Path], int]
+"""Writes an archive's files into a folder: ``unpack(stream, name, folder)``; how many."""
 
 
 def unpacked(settings: Urmp) -> Path:
@@ -21,15 +26,23 @@ def unpacked(settings: Urmp) -> Path:
         if settings.sha256:
             raise UserError(f"urmp.sha256 is that of an archive, {path} is none: set it to null")
         return path
-    stat = path.stat()
-    key = (str(path.absolute()), stat.st_size, stat.st_mtime_ns, settings.sha256)
-    cache, name = Cache(WORK / "unpacked"), item_name("urmp", key)
-    cache.make(name, partial(_unpack, archive=path, sha256=settings.sha256))
-    cache.prune([name])  # 12 GB of an earlier archive
-    return cache.root / name
+    checked = partial(unpack, sha256=settings.sha256)
+    return unpack_once([path], checked, "urmp", settings.sha256)[0]
 
 
-def _unpack(folder: Path, archive: Path, sha256: str | None) -> dict:
+def unpack_once(archives: list[Path], unpack: Unpack, name: str, *key: object) -> list[Path]:
+    """A folder with each archive's files; those of earlier archives are removed."""
+    cache, folders = Cache(WORK / "unpacked" / name), []
+    for path in archives:
+        stat = path.stat()
+        folder = item_name(name, (str(path.absolute()), stat.st_size, stat.st_mtime_ns, *key))
+        cache.make(folder, partial(_unpack, archive=path, unpack=unpack))
+        folders.append(folder)
+    cache.prune(folders)
+    return [cache.root / folder for folder in folders]
+
+
+def _unpack(folder: Path, archive: Path, unpack: Unpack) -> dict:
     description, size = f"unpack {archive.name}", archive.stat().st_size
     with archive.open("rb") as file, reading(file, description, size) as stream:
-        return {"files": unpack(stream, str(archive), folder, sha256)}
+        return {"files": unpack(stream, str(archive), folder)}

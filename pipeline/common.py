@@ -13,7 +13,7 @@ from typing import BinaryIO, TypeVar
 import joblib
 from tqdm import tqdm
 
-from solos.config.data import HOW_TO_GET_URMP
+from solos.config.data import HOW_TO_GET_NOTES, HOW_TO_GET_URMP
 from solos.config.params import Parallel, Params, load_params
 from solos.errors import REFUSED, UserError
 from solos.storage.cache import locked
@@ -80,6 +80,8 @@ def _check_places(params: Params) -> None:
     """Name what the user has to provide and is not there, before hours of work, not after."""
     if params.synthesize.urmp is None and not Path(params.urmp.path).exists():
         raise UserError(f"urmp.path: {params.urmp.path} is not there. {HOW_TO_GET_URMP}")
+    if params.notes.path and not Path(params.notes.path).exists():
+        raise UserError(f"notes.path: {params.notes.path} is not there. {HOW_TO_GET_NOTES}")
     for name, row in params.model.items():
         if row.path and not Path(row.path).is_file():
             raise UserError(f"model.{name}.path: {row.path} is no file: name a checkpoint")

@@ -1,6 +1,7 @@
 """Stage ``extract@solos``, ``@music``: frames at 8 fps and mono audio at 11025 Hz, with ffmpeg.
 
-Writes ``data/extracted/<set>``: ``<id>.wav``, ``<id>.zip`` and ``status.csv``, a line a recording.
+Writes ``data/extracted/<set>``: ``<id>.wav``, ``<id>.zip`` (unless ``dataset.<set>.pictures`` says
+no) and ``status.csv``, a line a recording.
 """
 
 from functools import partial
@@ -9,7 +10,7 @@ from pathlib import Path
 from pipeline.common import run_stage
 from pipeline.items import Item, Place, make_items
 from solos import media
-from solos.config.data import Aspect, Extract
+from solos.config.data import Dataset, Extract
 from solos.config.params import Params
 from solos.preparation import recordings
 from solos.storage import pictures
@@ -26,14 +27,14 @@ def main(params: Params, name: str) -> None:
     """Extract the recordings of the data set ``name``."""
     source, output = Path("data/raw") / name, Path("data/extracted") / name
     lines = read_table(source / "status.csv", f"download@{name}")
-    aspect = params.dataset[name].aspect
-    items = [to_item(line, source, params.extract, aspect) for line in lines]
+    dataset = params.dataset[name]
+    items = [to_item(line, source, params.extract, dataset) for line in lines]
     place = Place(f"extract {name}", f"extract/{name}", output, "status.csv", COLUMNS)
-    make = partial(extract, settings=params.extract, aspect=aspect)
+    make = partial(extract, settings=params.extract, dataset=dataset)
     make_items(items, make, place, params.parallel)
 
 
-def to_item(line: dict, source: Path, settings: Extract, aspect: Aspect) -> Item:
+def to_item(line: dict, source: Path, settings: Extract, dataset: Dataset) -> Item:
     """A line of the table of downloads."""
     about = {"id": line["id"], "instrument": line["instrument"]}
     if line["status"] != "ok":
@@ -45,7 +46,7 @@ def to_item(line: dict, source: Path, settings: Extract, aspect: Aspect) -> Item
     # The download's checksum, not one taken here: a new recording then costs its own work alone.
     key = (
         settings.model_dump(),
-        aspect,
+        dataset.aspect if dataset.pictures else "none",
         code_of(media, recordings, pictures),
         line["sha256"],
         file.stat().st_size,
@@ -53,12 +54,15 @@ def to_item(line: dict, source: Path, settings: Extract, aspect: Aspect) -> Item
     return Item(line["id"], about, (line["id"], file), key, (file,))
 
 
-def extract(subject: tuple[str, Path], folder: Path, settings: Extract, aspect: Aspect) -> dict:
+def extract(subject: tuple[str, Path], folder: Path, settings: Extract, dataset: Dataset) -> dict:
     """Write ``<id>.wav`` and ``<id>.zip``; columns of the table."""
     identity, file = subject
-    about = recordings.extract(folder, source=file, settings=settings, aspect=aspect)
+    about = recordings.extract(
+        folder, source=file, settings=settings, aspect=dataset.aspect, seen=dataset.pictures
+    )
     (folder / "audio.wav").rename(folder / f"{identity}.wav")
-    (folder / "frames.zip").rename(folder / f"{identity}.zip")
+    if dataset.pictures:
+        (folder / "frames.zip").rename(folder / f"{identity}.zip")
     return about
 
 

@@ -43,7 +43,7 @@ def main(params: Params, name: str) -> None:
 
 def to_item(recording: Recording, line: dict | None, extracted: Path) -> Item:
     """A line of the index, with that of the table of extracted recordings."""
-    about = {"id": recording.id, "instrument": recording.instrument, "split": ""}
+    about = {"id": recording.id, "instrument": recording.instrument, "split": recording.split}
     wav = extracted / f"{recording.id}.wav"
     line = line or {"status": "missing", "reason": "not in the extracted table"}
     problem = None

@@ -5,6 +5,7 @@ Writes ``data/synthetic/solos`` and ``music`` (``index.csv``, ``videos/<id>.mp4`
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pipeline.common import run_items, run_stage
@@ -35,9 +36,11 @@ def main(params: Params, name: str) -> None:
         items = [Item(plan.folder, {}, plan, key) for plan in plans]
         make_items(items, ensembles.render_plan, place, params.parallel)
         return
-    plans = recordings.plan_set(name, _voices(params, TRAINING), settings, params.seed)
+    voices, numbers = _voices(params, TRAINING), range(settings.recordings)
+    plans = recordings.plan_set(name, voices, numbers, settings.seconds, params.seed)
     items = [Item(plan.recording.id, {}, plan, key) for plan in plans]
-    make_items(items, recordings.render_plan, place, params.parallel)
+    render = partial(recordings.render_plan, height=settings.height)
+    make_items(items, render, place, params.parallel)
     write_index(place.output / "index.csv", [plan.recording for plan in plans])
 
 

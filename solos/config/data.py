@@ -10,6 +10,12 @@ HOW_TO_GET_URMP = (
     "URMP is free: get Dataset.tar.gz (12 GB) from Dryad, doi:10.5061/dryad.ng3r749, and name it, "
     "or the folder that it was extracted to: `dvc exp run -S urmp.path=.../Dataset.tar.gz`"
 )
+HOW_TO_GET_NOTES = (
+    "Recorded notes of the 13 instruments are free, for music of any kind but not to be sold or "
+    "passed on as samples: get all-samples.zip (250 MB) of the Philharmonia Orchestra from "
+    "philharmonia.co.uk/resources/sound-samples and name it, or the folder that it was extracted "
+    "to: `dvc exp run -S data=notes -S notes.path=.../all-samples.zip`"
+)
 
 
 class SynthesizeSolos(Section):
@@ -40,6 +46,22 @@ class Synthesize(Section):
     urmp: SynthesizeUrmp | None = None
 
 
+class Notes(Section):
+    """Recorded notes; empty where nothing is played from them."""
+
+    path: str | None = None
+    """Folder that holds them in any order, or the archive (``all-samples.zip``) of them."""
+
+
+class Play(Section):
+    """Soloists put together from recorded notes: a training set without pictures."""
+
+    recordings: Annotated[int, Field(ge=2)]
+    """Recordings of each instrument."""
+    seconds: Annotated[float, Field(ge=10)]
+    """Shortest music in a recording, without the silent lead-in and tail."""
+
+
 class Index(Section):
     """A published list of recordings that is made into an index."""
 
@@ -61,6 +83,9 @@ class Dataset(Section):
     per_instrument: Count | None
     """How many recordings of each to use, the index's first ones; null for all."""
     aspect: Aspect
+    pictures: bool
+    """Whether pictures are extracted; without them a recording needs no video, and only networks
+    that don't look can be trained."""
 
 
 class YtDlp(Section):

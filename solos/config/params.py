@@ -11,8 +11,18 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from solos.config.data import Dataset, Download, Extract, Index, Spectrograms, Synthesize, Urmp
-from solos.config.recipes import Train
+from solos.config.data import (
+    Dataset,
+    Download,
+    Extract,
+    Index,
+    Notes,
+    Play,
+    Spectrograms,
+    Synthesize,
+    Urmp,
+)
+from solos.config.recipes import SopRecipe, Train
 from solos.config.rows import Evaluate, Pretrained, Row, Statistics
 from solos.config.section import Count, Section
 from solos.errors import UserError
@@ -39,6 +49,8 @@ class Params(Section):
     """What training stages are started by: ``python``, or ``torchrun`` with its options."""
     parallel: Parallel
     synthesize: Synthesize
+    notes: Notes
+    play: dict[Literal["solos"], Play]
     index: dict[Literal["music"], Index]
     dataset: dict[Literal["solos", "music"], Dataset]
     download: Download
@@ -58,10 +70,30 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _rows_have_recipes(self):
+    def _rows_have_what_they_need(self):
         for name, row in self.model.items():
-            if not hasattr(self.train, row.network):
+            recipe = getattr(self.train, row.network, None)
+            if recipe is None:
                 raise ValueError(f"model.{name}: network {row.network}, but no train.{row.network}")
+            if row.init == "music" and not self.pretrained.weights:
+                raise ValueError(f"model.{name}: init music, but pretrained.weights is empty")
+            if row.epochs and isinstance(recipe, SopRecipe) and not self.dataset["solos"].pictures:
+                raise ValueError(
+                    f"model.{name}: {row.network} learns from pictures, which this data set lacks "
+                    "(dataset.solos.pictures: false); leave the row out, as by model=mhunet"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _pretrained_by_a_recipe(self):
+        if self.pretrained.weights and not self.train.music:
+            raise ValueError("train.music is missing: the recipe of pretrained.weights: [music]")
+        return self
+
+    @model_validator(mode="after")
+    def _played_from_notes(self):
+        if self.play and not self.notes.path:
+            raise ValueError("play needs notes.path, where recorded notes are")
         return self
 
 

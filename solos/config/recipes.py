@@ -139,13 +139,13 @@ AnyRecipe = Annotated[SopRecipe | MhuRecipe, Field(discriminator="recipe")]
 
 
 class Train(Section):
-    """The recipe of each network; others than the paper's two are under their own names.
+    """The recipe of each network that is trained; others than the paper's under their own names.
 
     ``music`` is Sound of Pixels' own training on MUSIC.
     """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, AnyRecipe]
-    sop: SopRecipe
-    music: SopRecipe
-    mhunet: MhuRecipe
+    sop: SopRecipe | None = None
+    music: SopRecipe | None = None
+    mhunet: MhuRecipe | None = None

@@ -10,6 +10,8 @@ from solos.config.section import Count, Fraction, Section
 class Pretrained(Section):
     """Where Sound of Pixels' MUSIC weights come from."""
 
+    weights: Annotated[list[Literal["music"]], Field(max_length=1)]
+    """``[music]``; empty where no row begins with them."""
     source: Literal["train", "files", "url"]
     path: str | None
     """Folder with the three files, for ``files``."""

@@ -1,5 +1,8 @@
 """The table that names a training set's recordings: ``id, instrument, url, spans``.
 
+A fifth column ``split`` (``train``, ``val`` or empty) says which recordings are for validation; the
+others are divided by the stage ``spectrograms``.
+
 Spans are the stretches in which the player's hands are visible, as Solos publishes them: frame
 numbers ``[start, end]`` at 25 fps, whatever the video's own rate. In the file they are JSON. A
 ``url`` without a scheme is a path relative to the table's folder, so that the table of a local
@@ -20,6 +23,7 @@ from solos.errors import UserError
 from solos.storage.files import atomic
 
 COLUMNS = ("id", "instrument", "url", "spans")
+SPLITS = ("train", "val", "")
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Spans = tuple[tuple[int, int], ...]
@@ -36,6 +40,8 @@ class Recording:
     url: str
     spans: Spans
     """(start, end) pairs, frame numbers at 25 fps; empty where none are known."""
+    split: str = ""
+    """``train`` or ``val``; empty where the index leaves it open."""
 
 
 def read_index(path: Path) -> list[Recording]:
@@ -90,12 +96,15 @@ def _first(
 
 def write_index(path: Path, recordings: Iterable[Recording]) -> None:
     """Write the table; URLs go in as they are (relative ones stay relative)."""
+    recordings = list(recordings)
+    divided = any(recording.split for recording in recordings)
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, "split"] if divided else COLUMNS)
         for recording in recordings:
             spans = dump_spans(recording.spans)
-            writer.writerow([recording.id, recording.instrument, recording.url, spans])
+            row = [recording.id, recording.instrument, recording.url, spans]
+            writer.writerow([*row, recording.split] if divided else row)
 
 
 def dump_spans(spans: Iterable[tuple[int, int]]) -> str:
@@ -148,4 +157,7 @@ def _recording(row: dict[str, str], folder: Path) -> Recording:
         raise ValueError(f"{identity}: instrument and url must not be empty")
     if not urlsplit(url).scheme:
         url = (folder / url).as_uri()
-    return Recording(identity, instrument, url, load_spans(row["spans"] or ""))
+    split = row.get("split") or ""
+    if split not in SPLITS:
+        raise ValueError(f"{identity}: split must be train, val or empty, not {split[:60]!r}")
+    return Recording(identity, instrument, url, load_spans(row["spans"] or ""), split)

@@ -23,11 +23,21 @@ SILENCE = 1e-4
 """A recording whose samples all lie below this is silent (3 steps of 16-bit audio)."""
 
 
-def extract(folder: Path, *, source: Path, settings: Extract, aspect: Aspect = "keep") -> dict:
+def extract(
+    folder: Path,
+    *,
+    source: Path,
+    settings: Extract,
+    aspect: Aspect = "keep",
+    seen: bool = True,
+) -> dict:
     """Take sound and pictures out of ``source`` in one ffmpeg pass.
 
     Writes ``audio.wav`` (mono, 11025 Hz, PCM16) and ``frames.zip`` (8 pictures a second, see
     :func:`read_frames`) into ``folder``.
+
+    Args:
+        seen: whether pictures are wanted; without them a film is as good as its sound.
 
     Returns:
         ``duration`` of the audio in seconds and its file's ``sha256``, ``n_frames``, ``width`` and
@@ -37,28 +47,33 @@ def extract(folder: Path, *, source: Path, settings: Extract, aspect: Aspect = "
         MediaError: unreadable, no_audio, no_video, truncated or silent.
     """
     found = probe(source)
-    _require_streams(found)
+    _require_streams(found, seen)
     frames, wav = folder / "frames", folder / "audio.wav"
-    frames.mkdir()
     stream = ffmpeg.input(str(source.absolute()), threads=1)
-    outputs = [pictures(at_frame_rate(stream), frames, settings, aspect), sound(stream, wav)]
+    outputs = [sound(stream, wav)]
+    if seen:
+        frames.mkdir()
+        outputs.insert(0, pictures(at_frame_rate(stream), frames, settings, aspect))
     complaint = run_ffmpeg(outputs)
-    n_frames = pack_frames(frames, folder / "frames.zip")
+    n_frames = pack_frames(frames, folder / "frames.zip") if seen else 0
     try:
         duration = _check_sound(wav)
-        _check_complete(duration, n_frames, found, complaint)
+        if seen and not n_frames:
+            raise MediaError("no_video", f"no picture can be decoded {complaint}".strip())
+        require_reach(max(duration, n_frames / FRAME_RATE), found)
     except MediaError as error:  # ffmpeg may end well after having had no memory
         raise failure(error.status, number_said(complaint), str(error)) from None
-    height, width = read_frames(folder / "frames.zip", [0]).shape[1:3]
-    size = {"width": width, "height": height}
     about = {"duration": round(duration, 3), "n_frames": n_frames, "sha256": file_hash(wav)}
-    return about | size | {"reason": complaint}
+    if seen:
+        height, width = read_frames(folder / "frames.zip", [0]).shape[1:3]
+        about |= {"width": width, "height": height}
+    return about | {"reason": complaint}
 
 
-def _require_streams(found: Probe) -> None:
+def _require_streams(found: Probe, seen: bool) -> None:
     if not found.audio:
         raise MediaError("no_audio", "the file has no audio stream")
-    if not found.width:
+    if seen and not found.width:
         raise MediaError("no_video", "the file has no video stream")
 
 
@@ -74,12 +89,6 @@ def _check_sound(wav: Path) -> float:
     if peak < SILENCE:
         raise MediaError("silent", f"no sample of the audio reaches {SILENCE:g}")
     return duration
-
-
-def _check_complete(duration: float, n_frames: int, found: Probe, complaint: str) -> None:
-    if not n_frames:
-        raise MediaError("no_video", f"no picture can be decoded {complaint}".strip())
-    require_reach(max(duration, n_frames / FRAME_RATE), found)
 
 
 def sound(stream: ffmpeg.Stream, wav: Path) -> ffmpeg.Stream:

@@ -8,8 +8,11 @@ from solos.storage.tables import count_statuses
 
 
 def assign(rows: Sequence[dict], val_fraction: float) -> None:
-    """Fill in the column ``split`` of the table's usable rows, instrument by instrument."""
-    usable = [row for row in rows if row["status"] == "ok"]
+    """Fill in the column ``split`` of the table's usable rows, instrument by instrument.
+
+    A split that the index gives stays.
+    """
+    usable = [row for row in rows if row["status"] == "ok" and not row["split"]]
     for instrument in sorted({row["instrument"] for row in usable}):
         members = [row for row in usable if row["instrument"] == instrument]
         parts = split([row["id"] for row in members], val_fraction)
@@ -26,9 +29,14 @@ def split(ids: Sequence[str], val_fraction: float) -> dict[str, str]:
     Returns:
         ``train`` or ``val`` for each id.
     """
-    n_train = max(1, int(round((1 - val_fraction) * len(ids), 6)))  # 0.7 · 10 is 7, not 6.99…
-    n_train = min(n_train, max(1, len(ids) - 1))
+    n_train = n_training(len(ids), val_fraction)
     return {name: "train" if i < n_train else "val" for i, name in enumerate(sorted(ids))}
+
+
+def n_training(count: int, val_fraction: float) -> int:
+    """How many of an instrument's recordings are for training."""
+    n_train = max(1, int(round((1 - val_fraction) * count, 6)))  # 0.7 · 10 is 7, not 6.99…
+    return min(n_train, max(1, count - 1))
 
 
 def coverage(rows: Sequence[dict]) -> list[dict]:

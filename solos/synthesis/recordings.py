@@ -1,13 +1,12 @@
 """Solo recordings, in the layout of a training set as its users would have it on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from solos import SPAN_RATE
-from solos.config.data import SynthesizeSolos
 from solos.datasets.index import Recording
 from solos.synthesis import scene
 from solos.synthesis.instruments import BY_NAME, SETS, Instrument
@@ -36,7 +35,7 @@ class Plan:
         player: name in ``instruments.BY_NAME``.
         lines: what is played, one array of notes a voice (see ``performance``).
         seconds: length with lead-in and tail, a whole number of pictures.
-        height: of the picture in pixels.
+        number: among its instrument's recordings.
         seed: of all that is random in playing and drawing it.
     """
 
@@ -44,27 +43,29 @@ class Plan:
     player: str
     lines: tuple[np.ndarray, ...]
     seconds: float
-    height: int
+    number: int
     seed: tuple[int, ...]
 
 
 def plan_set(
-    name: str, voices: Sequence[Sequence[Voice]], settings: SynthesizeSolos, seed: int
+    name: str, voices: Sequence[Sequence[Voice]], numbers: Iterable[int], seconds: float, seed: int
 ) -> list[Plan]:
-    """Decide on all the recordings of a training set.
+    """Decide on the recordings of a training set.
 
     Args:
         name: ``solos`` or ``music``.
         voices: those of each score.
+        numbers: of each instrument's recordings.
+        seconds: shortest music in a recording.
         seed: of the run.
     """
     plans = []
     for place, (label, player) in enumerate(SETS[name].items()):
         rng = np.random.default_rng([seed, _SETS.index(name), place])
         scores = _Deck(voices, BY_NAME[player], rng)
-        for number in range(settings.recordings):
+        for number in numbers:
             key = (seed, _SETS.index(name), place, number)
-            plans.append(_plan(label, BY_NAME[player], scores, settings, key))
+            plans.append(_plan(label, BY_NAME[player], scores, seconds, key))
     return plans
 
 
@@ -99,13 +100,11 @@ def _rate(voice: Voice) -> float:
     return 1 / np.quantile(voice.notes[:, 1] * 60 / voice.tempo, 0.1)
 
 
-def _plan(
-    label: str, instrument: Instrument, scores: _Deck, settings: SynthesizeSolos, key: tuple
-) -> Plan:
+def _plan(label: str, instrument: Instrument, scores: _Deck, length: float, key: tuple) -> Plan:
     rng = np.random.default_rng([*key, 0])
     at = rng.uniform(1.0, 3.0)
     spans, parts = [], []
-    for seconds in _span_seconds(settings.seconds, rng):
+    for seconds in _span_seconds(length, rng):
         phrase = _phrase(scores, instrument, seconds, rng)
         parts.append([_moved(line, at) for line in phrase])
         end = _end(parts[-1])
@@ -115,7 +114,7 @@ def _plan(
     n_frames = spans[-1][1] + round(rng.uniform(1.0, 3.0) * SPAN_RATE)
     identity = _youtube_like(rng, dash=key[-1] % 8 == 1 and key[-2] % 4 == 0)
     recording = Recording(identity, label, f"videos/{identity}.mp4", tuple(spans))
-    return Plan(recording, instrument.name, lines, n_frames / SPAN_RATE, settings.height, (*key, 1))
+    return Plan(recording, instrument.name, lines, n_frames / SPAN_RATE, key[-1], (*key, 1))
 
 
 def _span_seconds(total: float, rng: np.random.Generator) -> list[float]:
@@ -170,23 +169,23 @@ def _youtube_like(rng: np.random.Generator, *, dash: bool) -> str:
     return "-" + letters[1:] if dash else letters
 
 
-def render_plan(plan: Plan, folder: Path) -> None:
-    """Write ``folder/videos/<id>.mp4``."""
+def render_plan(plan: Plan, folder: Path, height: int) -> None:
+    """Write ``folder/videos/<id>.mp4`` with pictures ``height`` pixels high."""
     path = folder / "videos" / f"{plan.recording.id}.mp4"
     rng = np.random.default_rng(plan.seed)
     instrument = BY_NAME[plan.player]
     style = random_style(rng, tuning=rng.uniform(-35, 35))
     performance = perform(instrument, plan.lines, style, plan.seconds, rng)
     taps = response(random_room(rng, colour=2.5), rng, instrument.formant, channels=2)
-    wave = _at_level(record(render(performance), taps), rng)
+    wave = at_level(record(render(performance), taps), rng)
     n_frames = round(plan.seconds * SPAN_RATE)
     moves = poses(instrument, performance.notes, n_frames, rng)
-    player = scene.Player(plan.player, random_look(rng), plan.height)
+    player = scene.Player(plan.player, random_look(rng), height)
     frames = (player.picture(tuple(move)) for move in moves.tolist())
-    encode(path, frames, scene.size(plan.height), wave)
+    encode(path, frames, scene.size(height), wave)
 
 
-def _at_level(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def at_level(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A peak between -14 and -1 dBFS over a faint noise of the recorder."""
     wave = wave * np.float32(10 ** (rng.uniform(-14, -1) / 20) / abs(wave).max())
     noise = rng.standard_normal(wave.shape, dtype=np.float32)

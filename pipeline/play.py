@@ -1,0 +1,50 @@
+"""Stage ``play@solos``: soloists put together from recorded notes, sound alone.
+
+Writes ``data/played/solos``: ``index.csv`` and ``audio/<id>.flac``.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from pipeline.common import run_items, run_stage
+from pipeline.items import Item, Place, make_items
+from pipeline.notes import OUTPUT as NOTES
+from solos import notes, synthesis
+from solos.config.params import Params
+from solos.datasets.index import write_index
+from solos.notes.soloists import divide_works, plan_soloists, render_soloist
+from solos.storage.cache import code_of
+from solos.storage.files import file_hash
+from solos.synthesis.scores import read_work
+from solos.synthesis.works import TRAINING
+
+TARGET = Path("data/played")
+
+
+def main(params: Params, name: str) -> None:
+    """Play the data set ``name``."""
+    settings, val_fraction = params.play[name], params.spectrograms.val_fraction
+    works = divide_works(TRAINING, val_fraction)
+    voices = {
+        split: run_items(read_work, of_split, params.parallel, f"scores, {split}")
+        for split, of_split in works.items()
+    }
+    plans = plan_soloists(voices, settings, val_fraction, params.seed)
+    code = code_of(notes, synthesis)
+    banks = {p.player: file_hash(NOTES / f"{p.player}.csv") for p in plans}
+    items = [
+        Item(
+            plan.recording.id,
+            {},
+            plan,
+            (settings.model_dump(), params.seed, val_fraction, code, banks[plan.player]),
+        )
+        for plan in plans
+    ]
+    place = Place(f"play {name}", f"play/{name}", TARGET / name)
+    make_items(items, partial(render_soloist, notes=NOTES), place, params.parallel)
+    write_index(place.output / "index.csv", [plan.recording for plan in plans])
+
+
+if __name__ == "__main__":
+    run_stage(main, ("solos",))

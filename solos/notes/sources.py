@@ -1,0 +1,126 @@
+"""Where recorded notes come from: folders and archives of them, as downloaded or in any order."""
+
+import io
+import re
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from solos.errors import UserError
+from solos.notes.names import INSTRUMENTS, NotPlayed, parse
+
+_SOUND = (".mp3", ".wav", ".flac", ".ogg", ".aif", ".aiff")
+_LARGEST = 64 << 20  # bytes of a recorded note
+_LARGEST_ARCHIVE = 1 << 30  # bytes of an archive within an archive
+_BY_HAND = "If you trust it, extract it by hand and name the folder"
+
+
+def archives(path: Path) -> list[Path]:
+    """``path`` itself, if it is a file, or the archives that lie in it."""
+    return [path] if path.is_file() else sorted(path.rglob("*.zip"))
+
+
+def sort_files(folders: Sequence[Path]) -> tuple[dict[str, list[Path]], list[dict]]:
+    """The sound files below some folders.
+
+    Returns:
+        Those to play from by instrument, each of the 13; and of the others ``file`` and ``reason``.
+    """
+    found: dict[str, dict[str, Path]] = {name: {} for name in sorted(INSTRUMENTS.values())}
+    others = []
+    for path in (path for folder in folders for path in _sounds(folder)):
+        try:
+            instrument = parse(path.name).instrument
+            if path.name in found[instrument]:
+                raise NotPlayed("there twice")
+            found[instrument][path.name] = path
+        except NotPlayed as reason:
+            others.append({"file": path.name, "reason": str(reason)})
+    return {name: list(files.values()) for name, files in found.items()}, others
+
+
+def _sounds(folder: Path) -> list[Path]:
+    """Sound files below a folder; ``._…`` are what a Mac adds to archives."""
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in _SOUND and path.is_file())
+    return sorted(path for path in files if not path.name.startswith("."))
+
+
+def unpack(stream: BinaryIO, name: str, folder: Path) -> int:
+    """Write the sound files of an archive, and of the archives in it, below ``folder``.
+
+    The caller discards ``folder`` if this raises: an archive is taken whole or not at all.
+
+    Args:
+        name: what messages call it.
+
+    Returns:
+        Number of files written.
+
+    Raises:
+        UserError: no zip archive, cut off, encrypted; or with a member that could write elsewhere
+            (absolute path, ``..``), is no plain file, is far larger than a note, or is there twice.
+    """
+    try:
+        return _unpack(stream, name, folder, within=False)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # the disk's
+            raise
+        raise UserError(f"{name}: no zip archive, or cut off ({error}): fetch it again") from None
+
+
+def _unpack(stream: BinaryIO, name: str, folder: Path, *, within: bool) -> int:
+    written = 0
+    with zipfile.ZipFile(stream) as archive:
+        for member in _plain(archive, name):
+            path = PurePosixPath(member.filename)
+            if path.suffix.lower() == ".zip" and not within:
+                _require_size(member, _LARGEST_ARCHIVE, name)
+                inner = io.BytesIO(archive.read(member))
+                written += _unpack(inner, f"{name}/{path.name}", folder / _safe(path), within=True)
+            elif path.suffix.lower() in _SOUND and not path.name.startswith("."):
+                _require_size(member, _LARGEST, name)
+                target = folder / _safe(path)
+                if target.exists():
+                    raise UserError(f"{name}: refused, as {path.name!r} is there twice. {_BY_HAND}")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as content, target.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+                written += 1
+    return written
+
+
+def _safe(path: PurePosixPath) -> str:
+    """A member's own name, of letters that name a file in one folder."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", path.name).lstrip(".")[-120:] or "_"
+
+
+def _plain(archive: zipfile.ZipFile, name: str) -> Iterator[zipfile.ZipInfo]:
+    """Members that are files, in order.
+
+    Raises:
+        UserError: one points outside the archive, or is a link or a device.
+    """
+    for member in archive.infolist():
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+            raise UserError(
+                f"{name}: refused, as {member.filename!r} points outside it. {_BY_HAND}"
+            )
+        mode = stat.S_IFMT(member.external_attr >> 16)
+        if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise UserError(
+                f"{name}: refused, as {member.filename!r} is a link or a device. {_BY_HAND}"
+            )
+        if not member.is_dir():
+            yield member
+
+
+def _require_size(member: zipfile.ZipInfo, largest: int, name: str) -> None:
+    if member.file_size > largest:
+        raise UserError(
+            f"{name}: refused, as {member.filename!r} unpacks to {member.file_size >> 20} MiB, "
+            f"more than {largest >> 20}. {_BY_HAND}"
+        )
