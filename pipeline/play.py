@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pipeline.common import run_items, run_stage
 from pipeline.items import Item, Place, make_items
-from pipeline.notes import OUTPUT as NOTES
 from solos import notes, synthesis
 from solos.config.params import Params
 from solos.datasets.index import write_index
@@ -18,7 +17,7 @@ from solos.storage.files import file_hash
 from solos.synthesis.scores import read_work
 from solos.synthesis.works import TRAINING
 
-TARGET = Path("data/played")
+NOTES, TARGET = Path("data/notes"), Path("data/played")
 
 
 def main(params: Params, name: str) -> None:

@@ -7,7 +7,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     *("config", "storage", "media", "signal", "datasets", "download", "preparation", "models"),
-    *("training", "evaluation", "separation", "statistics", "report", "synthesis", "commands"),
+    *(
+        "training",
+        "evaluation",
+        "separation",
+        "statistics",
+        "report",
+        "synthesis",
+        "notes",
+        "commands",
+    ),
 )
 """In the order of the flow: a room imports those before it alone."""
 

@@ -132,7 +132,7 @@ def ignored(path: str) -> bool:
 def test_outputs_are_ignored_by_git_and_metrics_are_not():
     for stage in STAGES:
         for out in definition(stage)["outs"]:
-            assert ignored(out.replace("${key}", "music") + "/"), out  # also if it is not there
+            assert ignored(re.sub(r"\$\{(key|item)\}", "music", out) + "/"), out  # there or not
         for metric in definition(stage).get("metrics", []):
             assert not ignored(next(iter(metric)))
 

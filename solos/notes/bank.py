@@ -121,11 +121,12 @@ def _trim(wave: NDArray, rate: int) -> tuple[NDArray, dict]:
     """Cut off what is not heard; where the attack and the full sound end (samples), its level."""
     hop = round(_WINDOW * rate)
     envelope = np.sqrt((_padded(wave, hop).reshape(-1, hop) ** 2).mean(axis=1))
-    loud = np.flatnonzero(envelope > _BEGIN * envelope.max())
-    heard = np.flatnonzero(envelope > _END * envelope.max())
-    start, stop = max(0, loud[0] - 1), heard[-1] + 1
+    level = float(np.quantile(envelope[envelope > _BEGIN * envelope.max()], 0.7))
+    sounding = int(np.flatnonzero(envelope > 0.5 * level)[0])
+    before = np.flatnonzero(envelope[:sounding] < _BEGIN * envelope.max())
+    start = int(before[-1]) if len(before) else 0  # clicks of keys before the tone are left out
+    stop = int(np.flatnonzero(envelope > _END * envelope.max())[-1]) + 1
     envelope = envelope[start:stop]
-    level = float(np.quantile(envelope, 0.8))
     full = np.flatnonzero(envelope > 0.7 * level)
     attack = min(int(full[0]) + 1, 20)
     smooth = np.convolve(envelope, np.ones(5) / 5, mode="same")

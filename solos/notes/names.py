@@ -50,7 +50,7 @@ class NoteName:
     velocity: int
 
 
-class NotPlayed(ValueError):
+class NotPlayedError(ValueError):
     """A file is no note to play from; the text says why."""
 
 
@@ -58,19 +58,19 @@ def parse(name: str) -> NoteName:
     """Read a file's name.
 
     Raises:
-        NotPlayed: another naming, instrument, dynamic or articulation.
+        NotPlayedError: another naming, instrument, dynamic or articulation.
 
     >>> parse("double-bass_Fs3_025_forte_arco-normal.mp3")
     NoteName(instrument='DoubleBass', pitch=54, velocity=100)
     """
     found = _NAME.fullmatch(name)
     if not found:
-        raise NotPlayed("not named <instrument>_<pitch>_<length>_<dynamic>_<articulation>")
+        raise NotPlayedError("not named <instrument>_<pitch>_<length>_<dynamic>_<articulation>")
     if found["player"] not in INSTRUMENTS:
-        raise NotPlayed("none of the 13 instruments")
+        raise NotPlayedError("none of the 13 instruments")
     if found["articulation"] not in ARTICULATIONS:
-        raise NotPlayed("another articulation than the ordinary one")
+        raise NotPlayedError("another articulation than the ordinary one")
     if found["dynamic"] not in VELOCITIES:
-        raise NotPlayed("no single dynamic")
+        raise NotPlayedError("no single dynamic")
     pitch = 12 * (int(found["octave"]) + 1) + _STEPS[found["step"]] + bool(found["sharp"])
     return NoteName(INSTRUMENTS[found["player"]], pitch, VELOCITIES[found["dynamic"]])

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from solos import SPAN_RATE
 from solos.config.data import Play
 from solos.notes.bank import read_bank
 from solos.notes.player import play

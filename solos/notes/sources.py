@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from solos.errors import UserError
-from solos.notes.names import INSTRUMENTS, NotPlayed, parse
+from solos.notes.names import INSTRUMENTS, NotPlayedError, parse
 
 _SOUND = (".mp3", ".wav", ".flac", ".ogg", ".aif", ".aiff")
 _LARGEST = 64 << 20  # bytes of a recorded note
@@ -35,9 +35,9 @@ def sort_files(folders: Sequence[Path]) -> tuple[dict[str, list[Path]], list[dic
         try:
             instrument = parse(path.name).instrument
             if path.name in found[instrument]:
-                raise NotPlayed("there twice")
+                raise NotPlayedError("there twice")
             found[instrument][path.name] = path
-        except NotPlayed as reason:
+        except NotPlayedError as reason:
             others.append({"file": path.name, "reason": str(reason)})
     return {name: list(files.values()) for name, files in found.items()}, others
 
