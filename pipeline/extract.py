@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.common import run_stage
 from pipeline.items import Item, Place, make_items
 from solos import media
-from solos.config.data import Dataset, Extract
+from solos.config.data import Aspect, Extract
 from solos.config.params import Params
 from solos.preparation import recordings
 from solos.storage import pictures
@@ -28,13 +28,14 @@ def main(params: Params, name: str) -> None:
     source, output = Path("data/raw") / name, Path("data/extracted") / name
     lines = read_table(source / "status.csv", f"download@{name}")
     dataset = params.dataset[name]
-    items = [to_item(line, source, params.extract, dataset) for line in lines]
+    aspect = dataset.aspect if dataset.pictures else None
+    items = [to_item(line, source, params.extract, aspect) for line in lines]
     place = Place(f"extract {name}", f"extract/{name}", output, "status.csv", COLUMNS)
-    make = partial(extract, settings=params.extract, dataset=dataset)
+    make = partial(extract, settings=params.extract, aspect=aspect)
     make_items(items, make, place, params.parallel)
 
 
-def to_item(line: dict, source: Path, settings: Extract, dataset: Dataset) -> Item:
+def to_item(line: dict, source: Path, settings: Extract, aspect: Aspect | None) -> Item:
     """A line of the table of downloads."""
     about = {"id": line["id"], "instrument": line["instrument"]}
     if line["status"] != "ok":
@@ -46,7 +47,7 @@ def to_item(line: dict, source: Path, settings: Extract, dataset: Dataset) -> It
     # The download's checksum, not one taken here: a new recording then costs its own work alone.
     key = (
         settings.model_dump(),
-        dataset.aspect if dataset.pictures else "none",
+        aspect,
         code_of(media, recordings, pictures),
         line["sha256"],
         file.stat().st_size,
@@ -54,14 +55,14 @@ def to_item(line: dict, source: Path, settings: Extract, dataset: Dataset) -> It
     return Item(line["id"], about, (line["id"], file), key, (file,))
 
 
-def extract(subject: tuple[str, Path], folder: Path, settings: Extract, dataset: Dataset) -> dict:
-    """Write ``<id>.wav`` and ``<id>.zip``; columns of the table."""
+def extract(
+    subject: tuple[str, Path], folder: Path, settings: Extract, aspect: Aspect | None
+) -> dict:
+    """Write ``<id>.wav`` and, with an aspect, ``<id>.zip``; columns of the table."""
     identity, file = subject
-    about = recordings.extract(
-        folder, source=file, settings=settings, aspect=dataset.aspect, seen=dataset.pictures
-    )
+    about = recordings.extract(folder, source=file, settings=settings, aspect=aspect)
     (folder / "audio.wav").rename(folder / f"{identity}.wav")
-    if dataset.pictures:
+    if aspect:
         (folder / "frames.zip").rename(folder / f"{identity}.zip")
     return about
 

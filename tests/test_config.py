@@ -9,7 +9,7 @@ from solos.config.rows import Protocol
 from solos.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-NO_PLACE = {"path": None, "url": None, "needs": ["a", "b"]}
+NO_PLACE = {"weights": ["music"], "path": None, "url": None, "needs": ["a", "b"]}
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ class Dataset(Section):
     per_instrument: Count | None
     """How many recordings of each to use, the index's first ones; null for all."""
     aspect: Aspect
-    pictures: bool
+    pictures: bool = True
     """Whether pictures are extracted; without them a recording needs no video, and only networks
     that don't look can be trained."""
 

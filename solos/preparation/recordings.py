@@ -28,8 +28,7 @@ def extract(
     *,
     source: Path,
     settings: Extract,
-    aspect: Aspect = "keep",
-    seen: bool = True,
+    aspect: Aspect | None = "keep",
 ) -> dict:
     """Take sound and pictures out of ``source`` in one ffmpeg pass.
 
@@ -37,7 +36,7 @@ def extract(
     :func:`read_frames`) into ``folder``.
 
     Args:
-        seen: whether pictures are wanted; without them a film is as good as its sound.
+        aspect: of the pictures; None for sound alone, of which no video is needed.
 
     Returns:
         ``duration`` of the audio in seconds and its file's ``sha256``, ``n_frames``, ``width`` and
@@ -47,30 +46,30 @@ def extract(
         MediaError: unreadable, no_audio, no_video, truncated or silent.
     """
     found = probe(source)
-    _require_streams(found, seen)
+    _require_streams(found, seen=bool(aspect))
     frames, wav = folder / "frames", folder / "audio.wav"
     stream = ffmpeg.input(str(source.absolute()), threads=1)
     outputs = [sound(stream, wav)]
-    if seen:
+    if aspect:
         frames.mkdir()
         outputs.insert(0, pictures(at_frame_rate(stream), frames, settings, aspect))
     complaint = run_ffmpeg(outputs)
-    n_frames = pack_frames(frames, folder / "frames.zip") if seen else 0
+    n_frames = pack_frames(frames, folder / "frames.zip") if aspect else 0
     try:
         duration = _check_sound(wav)
-        if seen and not n_frames:
+        if aspect and not n_frames:
             raise MediaError("no_video", f"no picture can be decoded {complaint}".strip())
         require_reach(max(duration, n_frames / FRAME_RATE), found)
     except MediaError as error:  # ffmpeg may end well after having had no memory
         raise failure(error.status, number_said(complaint), str(error)) from None
     about = {"duration": round(duration, 3), "n_frames": n_frames, "sha256": file_hash(wav)}
-    if seen:
+    if aspect:
         height, width = read_frames(folder / "frames.zip", [0]).shape[1:3]
         about |= {"width": width, "height": height}
     return about | {"reason": complaint}
 
 
-def _require_streams(found: Probe, seen: bool) -> None:
+def _require_streams(found: Probe, *, seen: bool) -> None:
     if not found.audio:
         raise MediaError("no_audio", "the file has no audio stream")
     if seen and not found.width:
