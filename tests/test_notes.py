@@ -272,7 +272,7 @@ def test_soloists_play_the_scores_of_their_split():
     def work(offset: float) -> list[Voice]:
         beats = np.arange(120.0)
         line = np.column_stack([beats, np.ones(120), beats % 7 + offset])
-        return [Voice("w", 0, 100, line + [0, 0, low]) for low in (38, 50, 62, 74)]
+        return [Voice("w", 0, 100, line + np.array([0, 0, low])) for low in (38, 50, 62, 74)]
 
     voices = {"train": [work(0)], "val": [work(0.5)]}
     plans = plan_soloists(voices, Play(recordings=5, seconds=12.0), 0.2, seed=0)
