@@ -29,17 +29,12 @@ def main(params: Params, name: str) -> None:
         for split, of_split in works.items()
     }
     plans = plan_soloists(voices, settings, val_fraction, params.seed)
-    code = code_of(notes, synthesis)
-    banks = {p.player: file_hash(NOTES / f"{p.player}.csv") for p in plans}
-    items = [
-        Item(
-            plan.recording.id,
-            {},
-            plan,
-            (settings.model_dump(), params.seed, val_fraction, code, banks[plan.player]),
-        )
-        for plan in plans
-    ]
+    key = (settings.model_dump(), params.seed, val_fraction, code_of(notes, synthesis))
+    banks = {
+        player: [file_hash(NOTES / f"{player}{suffix}") for suffix in (".csv", ".npy")]
+        for player in {plan.player for plan in plans}
+    }
+    items = [Item(p.recording.id, {}, p, (*key, *banks[p.player])) for p in plans]
     place = Place(f"play {name}", f"play/{name}", TARGET / name)
     make_items(items, partial(render_soloist, notes=NOTES), place, params.parallel)
     write_index(place.output / "index.csv", [plan.recording for plan in plans])

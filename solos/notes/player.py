@@ -108,8 +108,6 @@ def lengthen(
         fits = np.correlate(wave[start : start + overlap + search], tail, mode="valid")
         start += int(fits.argmax())
         rest = wave[start:last]
-        if len(rest) <= overlap:
-            return wave
         joint = tail * np.cos(ramp) ** 2 + rest[:overlap] * np.sin(ramp) ** 2
         out[-1] = out[-1][:-overlap]
         out.append(np.concatenate([joint, rest[overlap:]]).astype(np.float32))

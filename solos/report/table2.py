@@ -92,7 +92,10 @@ def mean_std(figure: tuple[float, float] | None) -> str:
 def absence(metrics: Mapping | None) -> str:
     """Why a row has no figures; empty if it has."""
     if metrics is None:
-        return "not part of this run (`model` in `params.yaml`)"
+        return (
+            "not part of this run (`model` in `params.yaml`; networks that look at the players need "
+            "training recordings with pictures)"
+        )
     return metrics.get("reason", "")
 
 
