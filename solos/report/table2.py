@@ -93,7 +93,7 @@ def absence(metrics: Mapping | None) -> str:
     """Why a row has no figures; empty if it has."""
     if metrics is None:
         return (
-            "not part of this run (`model` in `params.yaml`; networks that look at the players need "
+            "not part of this run (`model` in `params.yaml`; networks that look at players need "
             "training recordings with pictures)"
         )
     return metrics.get("reason", "")
