@@ -14,6 +14,7 @@ from solos.datasets.index import write_index
 from solos.notes.soloists import divide_works, plan_soloists, render_soloist
 from solos.storage.cache import code_of
 from solos.storage.files import file_hash
+from solos.synthesis.recordings import Plan
 from solos.synthesis.scores import read_work
 from solos.synthesis.works import TRAINING
 
@@ -29,15 +30,21 @@ def main(params: Params, name: str) -> None:
         for split, of_split in works.items()
     }
     plans = plan_soloists(voices, settings, val_fraction, params.seed)
-    key = (settings.model_dump(), params.seed, val_fraction, code_of(notes, synthesis))
+    code = code_of(notes, synthesis)
     banks = {
         player: [file_hash(NOTES / f"{player}{suffix}") for suffix in (".csv", ".npy")]
         for player in {plan.player for plan in plans}
     }
-    items = [Item(p.recording.id, {}, p, (*key, *banks[p.player])) for p in plans]
+    items = [Item(p.recording.id, {}, p, (key_of(p), code, banks[p.player])) for p in plans]
     place = Place(f"play {name}", f"play/{name}", TARGET / name)
     make_items(items, partial(render_soloist, notes=NOTES), place, params.parallel)
     write_index(place.output / "index.csv", [plan.recording for plan in plans])
+
+
+def key_of(plan: Plan) -> tuple:
+    """All of a plan that its sound depends on."""
+    lines = [line.tolist() for line in plan.lines]
+    return plan.recording.split, plan.player, plan.seconds, plan.seed, lines
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Recorded notes: names, archives, the bank, the player, the division, and the stages' messages."""
 
 import io
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -58,7 +59,7 @@ def write_notes(folder: Path, player: str, count: int = 12, end: str = "wav") ->
     [
         ("double-bass_Fs1_025_forte_arco-normal.mp3", ("DoubleBass", 30, 100)),
         ("french-horn_A4_long_pianissimo_normal.wav", ("Horn", 69, 45)),
-        ("violin_C4_15_mezzo-piano_arco-normal.mp3", ("Violin", 60, 73)),
+        ("violin_C4_15_mezzo-piano_arco-normal.MP3", ("Violin", 60, 73)),
     ],
 )
 def test_names(name, found):
@@ -73,7 +74,8 @@ def test_names(name, found):
         ("violin_H4_1_forte_normal.mp3", "not named"),
         ("banjo_A4_1_forte_normal.mp3", "none of the 13"),
         ("violin_A4_1_forte_arco-col-legno-battuto.mp3", "articulation"),
-        ("violin_A4_phrase_cresc-decresc_normal.mp3", "dynamic"),
+        ("violin_A4_1_cresc-decresc_normal.mp3", "dynamic"),
+        ("violin_A4_phrase_forte_arco-normal.mp3", "phrase"),
     ],
 )
 def test_other_names_are_not_played_from(name, reason):
@@ -87,10 +89,31 @@ def test_folders_in_any_order(tmp_path):
     write_notes(tmp_path / "again" / "violin", "violin", 1)
     (tmp_path / "README.txt").write_text("not a note")
     (tmp_path / "Violin" / "._violin_A4_1_forte_normal.mp3").write_bytes(b"a Mac's")
+    (tmp_path / "elsewhere").symlink_to(write_notes(tmp_path.parent / "far", "tuba", 2)[0].parent)
+    (tmp_path / "round").symlink_to(tmp_path)
     files, others = sort_files([tmp_path])
-    assert {name: len(found) for name, found in files.items() if found} == {"Horn": 2, "Violin": 3}
+    assert {name: len(found) for name, found in files.items() if found} == {
+        "Horn": 2,
+        "Tuba": 2,
+        "Violin": 3,
+    }
     assert set(files) == set(INSTRUMENTS)
     assert [line["reason"] for line in others] == ["there twice"]
+
+
+def test_a_take_in_two_formats_is_one_note(tmp_path):
+    for end in ("mp3", "wav", "flac"):
+        write_notes(tmp_path / end, "violin", 4, end)
+    files, others = sort_files([tmp_path])
+    assert len(files["Violin"]) == 4
+    assert [line["reason"] for line in others] == ["there twice"] * 8
+
+
+def test_a_name_that_is_not_utf8_is_a_line(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9.mp3")).write_bytes(b"")
+    _, [line] = sort_files([tmp_path])
+    assert line["file"] == r"caf\udce9.mp3"
+    line["file"].encode()
 
 
 def archive_of(members: dict[str, bytes]) -> io.BytesIO:
@@ -105,7 +128,8 @@ def archive_of(members: dict[str, bytes]) -> io.BytesIO:
 def test_the_archive_of_archives(tmp_path):
     [path] = write_notes(tmp_path / "made", "violin", 1)
     inner = archive_of({f"violin/{path.name}": path.read_bytes(), "violin/._x.mp3": b""})
-    whole = archive_of({"all-samples/violin.zip": inner.read(), "all-samples/readme.txt": b"hello"})
+    others = {"./": b"", "all-samples/readme.txt": b"hello", "__MACOSX/all-samples/._v.zip": b"Mac"}
+    whole = archive_of({"all-samples/violin.zip": inner.read(), **others})
     assert unpack(whole, "all-samples.zip", tmp_path / "out") == 1
     files, others = sort_files([tmp_path / "out"])
     assert [found.read_bytes() for found in files["Violin"]] == [path.read_bytes()]
@@ -125,6 +149,15 @@ def link_member() -> io.BytesIO:
 BOMB = bytes(65 << 20)
 
 
+def damaged() -> io.BytesIO:
+    """An archive whole in form, with other bytes in its middle."""
+    content = bytearray(
+        archive_of({"x.mp3": np.random.default_rng(0).bytes(999) + bytes(999)}).read()
+    )
+    content[200:260] = bytes(60)
+    return io.BytesIO(content)
+
+
 @pytest.mark.parametrize(
     ("archive", "problem"),
     [
@@ -137,6 +170,8 @@ BOMB = bytes(65 << 20)
         (lambda: archive_of({"violin_A4_1_forte_normal.mp3": BOMB}), "65 MiB"),
         (lambda: io.BytesIO(archive_of({"x.mp3": bytes(range(256)) * 99}).read()[:-60]), "cut off"),
         (lambda: io.BytesIO(b"<html>404</html>"), "no zip archive"),
+        (damaged, "cut off"),
+        (lambda: archive_of({"violin.zip": damaged().read()}), "cut off"),
     ],
 )
 def test_archives_that_are_refused(tmp_path, archive, problem):
@@ -156,7 +191,7 @@ def test_an_archive_in_a_folder_is_found(tmp_path):
 @pytest.mark.parametrize("end", ["wav", "mp3", "flac"])
 def test_the_bank_trims_and_measures(tmp_path, end):
     paths = write_notes(tmp_path, "violin", 10, end)
-    assert build(paths, "Violin", tmp_path, 0.2) == {"usable": 10}
+    assert build(paths, "Violin", tmp_path, 0.2) == {"usable": 10, "lowest": 50, "highest": 59}
     lines = read_table(tmp_path / "Violin.csv", "notes")
     assert [line["split"] for line in lines].count("val") == 2
     bank = Bank(tmp_path, "Violin", "train")
@@ -179,6 +214,7 @@ def test_bad_files_are_lines(tmp_path):
         "silent": (52, np.zeros(SOUND_RATE)),
         "too_short": (53, np.r_[np.zeros(9000), tone(53, 0.03), np.zeros(9000)]),
         "too_long": (54, np.ones(61 * SOUND_RATE)),
+        "too_short ": (55, np.r_[np.zeros(9000), 1.0, np.zeros(9000)]),  # a click
     }
     paths = [good]
     for pitch, content in bad.values():
@@ -187,9 +223,9 @@ def test_bad_files_are_lines(tmp_path):
             paths[-1].write_bytes(content)
         else:
             soundfile.write(paths[-1], content, SOUND_RATE)
-    assert build(paths, "Violin", tmp_path, 0.2) == {"usable": 1}
+    assert build(paths, "Violin", tmp_path, 0.2)["usable"] == 1
     lines = read_table(tmp_path / "Violin.csv", "notes")
-    assert [line["status"] for line in lines] == ["ok", *bad]
+    assert [line["status"] for line in lines] == ["ok", *(name.strip() for name in bad)]
     assert all(line["reason"] for line in lines[1:])
 
 
@@ -219,6 +255,36 @@ def test_a_lengthened_note_goes_on_evenly():
     assert np.abs(np.diff(longer)).max() < 1.5 * np.abs(np.diff(wave)).max()
     other = lengthen(wave, note, 100_000, np.random.default_rng(1))
     assert not np.array_equal(longer[:90_000], other[:90_000])
+
+
+@pytest.mark.parametrize("seconds", [0.25, 0.4, 0.8])
+@pytest.mark.parametrize("shift", [-7, 0, 7])
+def test_a_long_note_lasts_and_is_let_go(tmp_path, shift, seconds):
+    """Whatever it is made of: no dip, no stop in its release, at a pitch of its own."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    path = folder / name_of("violin", 60, end="wav")
+    soundfile.write(path, tone(60, seconds), SOUND_RATE)
+    build([path, path], "Violin", tmp_path, 0.5)
+    bank = Bank(tmp_path, "Violin", "train")
+    wave = play(bank, performance_of([(0.2, 3.0, 60 + shift, 90)], 4.0), np.random.default_rng(0))
+    level = np.sqrt(
+        (wave[round(0.4 * RATE) : round(3.15 * RATE)].reshape(-1, 1320) ** 2).mean(axis=1)
+    )
+    assert level.min() > 0.6 * level.max()
+    assert np.abs(np.diff(wave)).max() < 1.6 * np.abs(np.diff(wave[: 2 * RATE])).max()
+    assert not wave[round(3.3 * RATE) :].any()
+
+
+def test_slow_attacks_are_not_lost_in_short_notes(tmp_path):
+    path = tmp_path / name_of("violin", 60, end="wav")
+    slow = tone(60, 1.5) * np.clip(np.arange(round(1.5 * SOUND_RATE)) / (0.4 * SOUND_RATE), 0, 1)
+    soundfile.write(path, slow, SOUND_RATE)
+    build([path, path], "Violin", tmp_path, 0.5)
+    bank = Bank(tmp_path, "Violin", "train")
+    short = play(bank, performance_of([(0.2, 0.12, 60, 90)], 1.0), np.random.default_rng(0))
+    long = play(bank, performance_of([(0.2, 0.8, 60, 90)], 2.0), np.random.default_rng(0))
+    assert np.abs(short).max() > 0.6 * np.abs(long).max()
 
 
 def performance_of(notes: list[tuple], seconds: float, cents: float = 0.0) -> Performance:

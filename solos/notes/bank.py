@@ -5,6 +5,7 @@ On disk an instrument is two files: ``<Instrument>.npy``, all its notes' samples
 for each file found, usable or not.
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ from scipy.signal import butter, sosfilt
 from solos.errors import UserError
 from solos.media.errors import MediaError
 from solos.notes.names import parse
+from solos.preparation.splits import spread
 from solos.storage.tables import read_table, write_table
 
 COLUMNS = (
@@ -29,6 +31,7 @@ SILENCE = 1e-3
 _SHORTEST, _LONGEST = 0.06, 60.0  # seconds of a note
 _WINDOW = 0.01  # seconds of the envelope's steps
 _BEGIN, _END = 10 ** (-32 / 20), 10 ** (-46 / 20)  # of the envelope's peak: where a note is heard
+_LOWEST_RATE = 4000  # Hz
 _RUMBLE = 25.0  # Hz: what is below is no note's
 _FULL = 32000
 
@@ -63,7 +66,7 @@ def build(files: Sequence[Path], instrument: str, folder: Path, val_fraction: fl
         val_fraction: share of the usable notes that is for validation, spread over the range.
 
     Returns:
-        ``usable``: how many notes.
+        ``usable``: how many notes; ``lowest`` and ``highest`` of their pitches (MIDI notes).
     """
     lines, waves, place = [], [], 0
     for path in files:
@@ -78,18 +81,20 @@ def build(files: Sequence[Path], instrument: str, folder: Path, val_fraction: fl
         lines.append(line | at | about)
         waves.append(wave)
         place += len(wave)
-    _divide([line for line in lines if line["status"] == "ok"], val_fraction)
+    usable = [line for line in lines if line["status"] == "ok"]
+    _divide(usable, val_fraction)
     write_table(folder / f"{instrument}.csv", COLUMNS, lines)
     np.save(folder / f"{instrument}.npy", np.concatenate(waves or [np.zeros(0, np.int16)]))
-    return {"usable": len(waves)}
+    pitches = [line["pitch"] for line in usable]
+    reach = {"lowest": min(pitches, default=""), "highest": max(pitches, default="")}
+    return {"usable": len(usable), **reach}
 
 
 def _divide(lines: Sequence[dict], val_fraction: float) -> None:
-    """Every so-manieth note, by pitch and dynamic, is for validation: both halves have them all."""
-    stride = round(1 / val_fraction)
+    """Both splits have all pitches and dynamics, as evenly as may be."""
     ordered = sorted(lines, key=lambda line: (line["pitch"], line["velocity"], line["file"]))
-    for place, line in enumerate(ordered):
-        line["split"] = "val" if place % stride == stride // 2 else "train"
+    for line, part in zip(ordered, spread(len(ordered), val_fraction), strict=True):
+        line["split"] = part
 
 
 def _read(path: Path) -> tuple[NDArray[np.int16], dict]:
@@ -97,14 +102,18 @@ def _read(path: Path) -> tuple[NDArray[np.int16], dict]:
 
     Raises:
         MediaError: undecodable, silent, or of no length that a note has.
+        OSError: the file can't be read: that says nothing about the note.
     """
+    content = io.BytesIO(path.read_bytes())
     try:
-        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        wave, rate = soundfile.read(content, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, EOFError) as error:
         raise MediaError("undecodable", f"no sound can be decoded ({error})") from None
     wave = wave.mean(axis=1)
     if not len(wave) or not np.isfinite(wave).all():
         raise MediaError("undecodable", "no sound can be decoded")
+    if rate < _LOWEST_RATE:
+        raise MediaError("undecodable", f"{rate} Hz: no recording's rate")
     if len(wave) > _LONGEST * rate:
         raise MediaError("too_long", f"{len(wave) / rate:.0f} s: more than a note")
     peak = float(np.abs(wave).max())
@@ -127,10 +136,9 @@ def _trim(wave: NDArray, rate: int) -> tuple[NDArray, dict]:
     start = int(before[-1]) if len(before) else 0  # clicks of keys before the tone are left out
     stop = int(np.flatnonzero(envelope > _END * envelope.max())[-1]) + 1
     envelope = envelope[start:stop]
-    full = np.flatnonzero(envelope > 0.7 * level)
-    attack = min(int(full[0]) + 1, 20)
+    attack = int(np.flatnonzero(envelope > 0.7 * level)[0]) + 1
     smooth = np.convolve(envelope, np.ones(5) / 5, mode="same")
-    sustain = int(np.flatnonzero(smooth > 0.35 * level)[-1]) + 1
+    sustain = int(np.flatnonzero(smooth > 0.35 * min(level, smooth.max()))[-1]) + 1
     wave = wave[start * hop : stop * hop].copy()
     edge = min(hop // 2, len(wave) // 2)
     wave[:edge] *= np.linspace(0, 1, edge)

@@ -24,7 +24,9 @@ INSTRUMENTS = {
 }
 """The orchestra's names, to Solos'."""
 ARTICULATIONS = ("normal", "arco-normal")
-"""Ordinary ones: what is plucked, muted, fluttered or a phrase is not played from."""
+"""Ordinary ones: what is plucked, muted or fluttered is not played from."""
+LENGTHS = ("025", "05", "1", "15", "long", "very-long")
+"""Seconds, without the point; all else are phrases."""
 VELOCITIES = {
     "pianissimo": 45,
     "piano": 60,
@@ -36,7 +38,7 @@ VELOCITIES = {
 """Dynamics as MIDI velocities."""
 _NAME = re.compile(
     r"(?P<player>[a-z-]+)_(?P<step>[A-G])(?P<sharp>s?)(?P<octave>\d)_(?P<length>[a-z0-9-]+)_"
-    r"(?P<dynamic>[a-z-]+)_(?P<articulation>[a-z-]+)\.(?:mp3|wav|flac|ogg|aiff?)"
+    r"(?P<dynamic>[a-z-]+)_(?P<articulation>[a-z-]+)\.(?i:mp3|wav|flac|ogg|aiff?)"
 )
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
@@ -58,7 +60,7 @@ def parse(name: str) -> NoteName:
     """Read a file's name.
 
     Raises:
-        NotPlayedError: another naming, instrument, dynamic or articulation.
+        NotPlayedError: another naming, instrument, length, dynamic or articulation.
 
     >>> parse("double-bass_Fs3_025_forte_arco-normal.mp3")
     NoteName(instrument='DoubleBass', pitch=54, velocity=100)
@@ -70,6 +72,8 @@ def parse(name: str) -> NoteName:
         raise NotPlayedError("none of the 13 instruments")
     if found["articulation"] not in ARTICULATIONS:
         raise NotPlayedError("another articulation than the ordinary one")
+    if found["length"] not in LENGTHS:
+        raise NotPlayedError("a phrase, no single note")
     if found["dynamic"] not in VELOCITIES:
         raise NotPlayedError("no single dynamic")
     pitch = 12 * (int(found["octave"]) + 1) + _STEPS[found["step"]] + bool(found["sharp"])

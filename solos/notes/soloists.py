@@ -14,7 +14,7 @@ import soundfile
 from solos.config.data import Play
 from solos.notes.bank import read_bank
 from solos.notes.player import play
-from solos.preparation.splits import n_training
+from solos.preparation.splits import n_training, spread
 from solos.synthesis.instruments import BY_NAME
 from solos.synthesis.performance import perform, random_style
 from solos.synthesis.recordings import Plan, at_level, plan_set
@@ -26,10 +26,12 @@ _VIBRATO = 0.4  # of the synthesiser's: the notes have their own
 
 
 def divide_works(works: Sequence[Work], val_fraction: float) -> dict[str, list[Work]]:
-    """Scores of each split: every so-manieth is for validation."""
-    stride = round(1 / val_fraction)
-    val = [work for place, work in enumerate(works) if place % stride == stride // 2]
-    return {"train": [work for work in works if work not in val], "val": val}
+    """Scores of each split, spread over their list."""
+    parts = spread(len(works), val_fraction)
+    return {
+        split: [work for work, part in zip(works, parts, strict=True) if part == split]
+        for split in ("train", "val")
+    }
 
 
 def plan_soloists(
@@ -57,7 +59,7 @@ def render_soloist(plan: Plan, folder: Path, notes: Path) -> None:
     style = random_style(rng, tuning=rng.uniform(-35, 35))
     style = replace(style, vibrato=_VIBRATO * style.vibrato)
     performance = perform(BY_NAME[plan.player], plan.lines, style, plan.seconds, rng)
-    dry = play(read_bank(notes, plan.player, plan.recording.split), performance, rng)
+    dry = play(read_bank(notes.absolute(), plan.player, plan.recording.split), performance, rng)
     taps = response(random_room(rng, colour=2.5), rng, None, channels=1)
     wave = at_level(record(dry, taps), rng)
     path = folder / plan.recording.url

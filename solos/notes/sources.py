@@ -1,10 +1,12 @@
 """Where recorded notes come from: folders and archives of them, as downloaded or in any order."""
 
 import io
+import os
 import re
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -15,12 +17,13 @@ from solos.notes.names import INSTRUMENTS, NotPlayedError, parse
 _SOUND = (".mp3", ".wav", ".flac", ".ogg", ".aif", ".aiff")
 _LARGEST = 64 << 20  # bytes of a recorded note
 _LARGEST_ARCHIVE = 1 << 30  # bytes of an archive within an archive
+_LARGEST_SUM = 8 << 30  # bytes of all notes
 _BY_HAND = "If you trust it, extract it by hand and name the folder"
 
 
 def archives(path: Path) -> list[Path]:
     """``path`` itself, if it is a file, or the archives that lie in it."""
-    return [path] if path.is_file() else sorted(path.rglob("*.zip"))
+    return [path] if path.is_file() else _files(path, (".zip",))
 
 
 def sort_files(folders: Sequence[Path]) -> tuple[dict[str, list[Path]], list[dict]]:
@@ -31,21 +34,33 @@ def sort_files(folders: Sequence[Path]) -> tuple[dict[str, list[Path]], list[dic
     """
     found: dict[str, dict[str, Path]] = {name: {} for name in sorted(INSTRUMENTS.values())}
     others = []
-    for path in (path for folder in folders for path in _sounds(folder)):
+    for path in (path for folder in folders for path in _files(folder, _SOUND)):
         try:
             instrument = parse(path.name).instrument
-            if path.name in found[instrument]:
+            if path.stem in found[instrument]:  # in another format, it is the same take
                 raise NotPlayedError("there twice")
-            found[instrument][path.name] = path
+            found[instrument][path.stem] = path
         except NotPlayedError as reason:
-            others.append({"file": path.name, "reason": str(reason)})
+            name = path.name.encode(errors="backslashreplace").decode()
+            others.append({"file": name, "reason": str(reason)})
     return {name: list(files.values()) for name, files in found.items()}, others
 
 
-def _sounds(folder: Path) -> list[Path]:
-    """Sound files below a folder; ``._…`` are what a Mac adds to archives."""
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in _SOUND and path.is_file())
-    return sorted(path for path in files if not path.name.startswith("."))
+def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Files of these endings below a folder, links followed; ``._…`` are what a Mac adds."""
+    found, seen = [], set()
+    for root, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:  # a link into what was read already
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(root, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.suffix.lower() in endings and path.is_file())
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def unpack(stream: BinaryIO, name: str, folder: Path) -> int:
@@ -64,32 +79,34 @@ def unpack(stream: BinaryIO, name: str, folder: Path) -> int:
             (absolute path, ``..``), is no plain file, is far larger than a note, or is there twice.
     """
     try:
-        return _unpack(stream, name, folder, within=False)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        return len(_unpack(stream, name, folder, _LARGEST_SUM, within=False))
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # the disk's
             raise
         raise UserError(f"{name}: no zip archive, or cut off ({error}): fetch it again") from None
 
 
-def _unpack(stream: BinaryIO, name: str, folder: Path, *, within: bool) -> int:
-    written = 0
+def _unpack(stream: BinaryIO, name: str, folder: Path, room: int, *, within: bool) -> list[int]:
+    """Sizes of the files written, in bytes; ``room``: the most that they may have together."""
+    sizes = []
     with zipfile.ZipFile(stream) as archive:
         for member in _plain(archive, name):
             path = PurePosixPath(member.filename)
+            left = room - sum(sizes)
             if path.suffix.lower() == ".zip" and not within:
                 _require_size(member, _LARGEST_ARCHIVE, name)
-                inner = io.BytesIO(archive.read(member))
-                written += _unpack(inner, f"{name}/{path.name}", folder / _safe(path), within=True)
-            elif path.suffix.lower() in _SOUND and not path.name.startswith("."):
-                _require_size(member, _LARGEST, name)
+                inner, place = io.BytesIO(archive.read(member)), folder / _safe(path)
+                sizes += _unpack(inner, f"{name}/{path.name}", place, left, within=True)
+            elif path.suffix.lower() in _SOUND:
+                _require_size(member, min(_LARGEST, left), name)
                 target = folder / _safe(path)
                 if target.exists():
                     raise UserError(f"{name}: refused, as {path.name!r} is there twice. {_BY_HAND}")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as content, target.open("wb") as file:
                     shutil.copyfileobj(content, file)
-                written += 1
-    return written
+                sizes.append(member.file_size)
+    return sizes
 
 
 def _safe(path: PurePosixPath) -> str:
@@ -98,14 +115,14 @@ def _safe(path: PurePosixPath) -> str:
 
 
 def _plain(archive: zipfile.ZipFile, name: str) -> Iterator[zipfile.ZipInfo]:
-    """Members that are files, in order.
+    """Members that are files, in order; ``._…`` are what a Mac adds.
 
     Raises:
         UserError: one points outside the archive, or is a link or a device.
     """
     for member in archive.infolist():
         path = PurePosixPath(member.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
             raise UserError(
                 f"{name}: refused, as {member.filename!r} points outside it. {_BY_HAND}"
             )
@@ -114,7 +131,7 @@ def _plain(archive: zipfile.ZipFile, name: str) -> Iterator[zipfile.ZipInfo]:
             raise UserError(
                 f"{name}: refused, as {member.filename!r} is a link or a device. {_BY_HAND}"
             )
-        if not member.is_dir():
+        if not member.is_dir() and not path.name.startswith("."):
             yield member
 
 

@@ -39,6 +39,17 @@ def n_training(count: int, val_fraction: float) -> int:
     return min(n_train, max(1, count - 1))
 
 
+def spread(count: int, val_fraction: float) -> list[str]:
+    """``train`` or ``val`` for each of ``count`` things in order, either spread over all of them.
+
+    >>> spread(5, 0.4)
+    ['train', 'val', 'train', 'val', 'train']
+    """
+    n_val = count - n_training(count, val_fraction) if count else 0
+    val = {int((number + 0.5) * count / n_val) for number in range(n_val)}
+    return ["val" if place in val else "train" for place in range(count)]
+
+
 def coverage(rows: Sequence[dict]) -> list[dict]:
     """What there is to train on of each instrument, and why not more.
 
@@ -59,13 +70,22 @@ def coverage(rows: Sequence[dict]) -> list[dict]:
 
 
 def too_few(rows: Sequence[dict], needed: int) -> list[str]:
-    """A line for each instrument of the table with fewer than ``needed`` usable recordings."""
+    """A line for each instrument with fewer than ``needed`` usable ones, or all in one split."""
     usable = {row["instrument"]: [0, 0] for row in rows}
     for row in rows:
         usable[row["instrument"]][0] += row["status"] == "ok"
         usable[row["instrument"]][1] += 1
-    return [
+    short = [
         f"  {name}: {found} usable of {listed}, {needed} needed"
         for name, (found, listed) in sorted(usable.items())
         if found < needed
+    ]
+    splits: dict[str, set] = {}
+    for row in rows:
+        if row["status"] == "ok" and row.get("split"):
+            splits.setdefault(row["instrument"], set()).add(row["split"])
+    return short + [
+        f"  {name}: all usable ones are in the split {', '.join(parts)}, by the index"
+        for name, parts in sorted(splits.items())
+        if len(parts) == 1 and usable[name][0] >= needed
     ]
