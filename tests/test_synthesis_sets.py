@@ -34,10 +34,10 @@ def voices():
 @pytest.fixture(scope="module")
 def rendered(voices, tmp_path_factory):
     """One solo recording, rendered into two folders."""
-    plan = recordings.plan_set("solos", voices, SMALL, seed=0)[INSTRUMENTS.index("Violin")]
+    plan = recordings.plan_set("solos", voices, range(1), 10.0, seed=0)[INSTRUMENTS.index("Violin")]
     folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
     for folder in folders:
-        recordings.render_plan(plan, folder)
+        recordings.render_plan(plan, folder, height=64)
     return plan, [folder / "videos" / f"{plan.recording.id}.mp4" for folder in folders]
 
 
@@ -63,8 +63,7 @@ def _decode(path: Path) -> np.ndarray:
 
 
 def test_a_training_set_is_planned_as_described(voices):
-    settings = SynthesizeSolos(recordings=5, seconds=32.0, height=64)
-    plans = recordings.plan_set("solos", voices, settings, seed=0)
+    plans = recordings.plan_set("solos", voices, range(5), 32.0, seed=0)
     rows = [plan.recording for plan in plans]
     assert [row.instrument for row in rows] == [name for name in INSTRUMENTS for _ in range(5)]
     assert len({row.id for row in rows}) == 65
@@ -90,14 +89,14 @@ def _check_plan(plan: recordings.Plan):
 
 def test_another_seed_gives_other_recordings(voices):
     ids = [
-        {plan.recording.id for plan in recordings.plan_set("solos", voices, SMALL, seed)}
+        {plan.recording.id for plan in recordings.plan_set("solos", voices, range(1), 10.0, seed)}
         for seed in (0, 1)
     ]
     assert not ids[0] & ids[1]
 
 
 def test_music_has_its_own_names(voices):
-    plans = recordings.plan_set("music", voices, SMALL, seed=0)
+    plans = recordings.plan_set("music", voices, range(1), 10.0, seed=0)
     assert len(plans) == 11
     assert {plan.recording.instrument for plan in plans} > {"erhu", "acoustic_guitar", "xylophone"}
 
@@ -194,12 +193,12 @@ def test_the_stage_writes_the_set_without_halves_and_renders_none_again(
     monkeypatch.setattr(synthesize, "TRAINING", CHORALES)
     monkeypatch.setattr(recordings, "SETS", {"solos": {"Flute": "Flute"}})
 
-    def killed(plan, folder):
+    def killed(plan, folder, height):
         (folder / "videos").mkdir()
         (folder / "videos" / ".half-rendered.mp4").write_bytes(b"")
         raise KeyboardInterrupt
 
-    def never(plan, folder):
+    def never(plan, folder, height):
         raise AssertionError("rendered again")
 
     parallel = Parallel(backend="threading", jobs=1)
