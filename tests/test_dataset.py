@@ -2,12 +2,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch.nn import functional
 
 from solos import HOP_LENGTH, SAMPLE_RATE, SEGMENT
 from solos.errors import UserError
 from solos.models.inputs import evaluation_frames, frame_indices, training_frames
 from solos.preparation.spectrograms import store as store_spectrogram
 from solos.signal.fourier import stft
+from solos.signal.masks import half_masks
+from solos.training import mixes
 from solos.training.mixes import MhuMixes, SopMixes, mix_sources
 from solos.training.store import Crop, SpectrogramStore, Stored
 
@@ -140,6 +143,19 @@ def test_frame_transforms():
     assert any(a > b for a, b in zip(left, right, strict=True))  # a flipped one
 
 
+def test_pictures_are_resized_bicubically():
+    picture = torch.randint(0, 256, (1, 3, 48, 48), dtype=torch.uint8)
+    small, linear = (
+        functional.interpolate(picture / 255, 32, mode=mode, antialias=True)
+        for mode in ("bicubic", "bilinear")
+    )
+    found = evaluation_frames(picture, 32)[:, 0]
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[..., None, None]
+    found = found * std + mean
+    assert (found - small[0].clamp(0, 1)).abs().max() < 2 / 255
+    assert (found - linear[0]).abs().max() > 8 / 255
+
+
 def test_mixtures_are_sums_clamped_to_511():
     sources = torch.zeros(2, 4, 512, 2)
     sources[0, ..., 0], sources[1, ..., 1] = 30, 40
@@ -216,9 +232,19 @@ def test_mhu_targets_by_hand(store, mhu_recipe, monkeypatch):
     assert torch.allclose(quiet, torch.full((13,), 1 / 13))
 
 
-def test_sop_targets_follow_the_recipes_rule(store, sop_recipe):
+def test_sop_targets_follow_the_recipes_rule(store, sop_recipe, monkeypatch):
     half = sop_recipe.model_copy(update={"targets": "half"})
+    given = []
+
+    def spy(mags, mix_mag):
+        given.append((mags, mix_mag))
+        return half_masks(mags, mix_mag)
+
+    monkeypatch.setattr(mixes, "half_masks", spy)
     found = SopMixes(store, half, seed=0, epoch=1)[0]
+    [(mags, mix_mag)] = given
+    assert torch.equal(mix_mag, found["mix_mag"])
+    assert torch.equal(found["masks"], (mags > 0.5 * mix_mag).float())
     other = SopMixes(store, sop_recipe, seed=0, epoch=1)[0]["masks"]
     assert not torch.equal(found["masks"], other)
     assert torch.equal(other.sum(0), torch.ones(256, 256))

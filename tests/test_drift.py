@@ -18,32 +18,31 @@ PROTOCOL = Evaluate(batch_size=4, masks="binary")
 
 @pytest.fixture(scope="module")
 def piece(tmp_path_factory) -> Piece:
-    """16 segments and 7 samples of two noises, in which every place is told from the others."""
+    """17 segments and 7 samples of two noises, in which every place is told from the others."""
     folder = tmp_path_factory.mktemp("piece")
     rng = np.random.default_rng(0)
-    waves = rng.uniform(-0.1, 0.1, (2, 16 * SEGMENT + 7)).astype(np.float32)
+    waves = rng.uniform(-0.1, 0.1, (2, 17 * SEGMENT + 7)).astype(np.float32)
     for name, wave in (("1", waves[0]), ("2", waves[1]), ("mix", waves.sum(axis=0))):
         soundfile.write(folder / f"{name}.wav", wave, SAMPLE_RATE, subtype="FLOAT")
     sources = [Source(n, (k,), (folder / f"{k}.wav",), ()) for k, n in ((1, "Viola"), (2, "Tuba"))]
     return Piece("01_A_va_tba", folder / "mix.wav", waves.shape[1], tuple(sources))
 
 
-@pytest.mark.parametrize("number", [0, 1, 15])
-def test_the_estimate_of_segment_i_is_i_samples_early(piece, number):
+@pytest.mark.parametrize(("number", "early"), [(0, 0), (1, 1), (15, 15), (16, 7)])
+def test_the_estimate_of_segment_i_is_i_samples_early(piece, number, early):
+    """But never past the end of the piece, which the last one reaches."""
     protocol = PROTOCOL.model_copy(update={"drift": 1})
     scored, heard = list(read_pairs([piece], protocol))[number]
     mix, _ = soundfile.read(piece.mix, dtype="float32")
-    early = min(number, 7)  # never past the end of the piece, which the last one reaches
     assert scored.start == number * SEGMENT and heard.start == scored.start + early
     assert np.array_equal(scored.mix, mix[scored.start :][:SEGMENT])
     assert np.array_equal(heard.mix, mix[heard.start :][:SEGMENT])
 
 
 def test_fifteen_samples_of_drift(piece):
-    """Sixteen samples fewer of a segment leave room: here the fifteenth is 14 early."""
     protocol = PROTOCOL.model_copy(update={"drift": 1})
-    scored, heard = list(read_pairs([piece], protocol))[14]
-    assert heard.start - scored.start == 14
+    scored, heard = list(read_pairs([piece], protocol))[15]
+    assert heard.start - scored.start == 15
     aligned = score_segment(scored, scored.references, protocol)[0]
     drifted = score_segment(scored, heard.references, protocol)[0]
     assert aligned["SAR"] > 100

@@ -155,4 +155,4 @@ def test_committed_rows_lie_between_the_mixture_and_the_oracles(row, least):
     names = (row, "mixture", "oracle_binary", "oracle_ratio")
     files = [json.loads((ROOT / "metrics" / f"{name}.json").read_text()) for name in names]
     score, mixture, *oracles = (metrics["SDR"]["mean"] for metrics in files)
-    assert mixture + least <= score < min(oracles)
+    assert mixture + least < score < min(oracles)

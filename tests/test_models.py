@@ -207,7 +207,12 @@ def test_mhunet_is_thirteen_decoders_in_a_loop(training):
             conv, norm = decoder.levels[1]
             rows = slice(4 * head, 4 * head + 4)
             assert torch.allclose(level.weight.grad[rows], conv.weight.grad, atol=1e-4)
-            assert torch.allclose(level.norm.running_var[rows], norm.running_var, atol=1e-2)
+            assert torch.allclose(level.norm.running_var[rows], norm.running_var, rtol=1e-4)
+
+
+def test_mhunet_drops_out_of_the_last_level_too():
+    network = MultiHeadUNet([4, 8, 8], dropout=1.0, heads=3).train()
+    assert torch.allclose(network(torch.randn(2, 1, 64, 64)), torch.tensor(1 / 3))
 
 
 @pytest.mark.parametrize("width", [16, 32])

@@ -13,6 +13,7 @@ from solos.config.recipes import Curriculum, PlateauSchedule, StepSchedule
 from solos.errors import UserError
 from solos.models.weights import build_network
 from solos.storage.files import fingerprint
+from solos.training import loop
 from solos.training.distributed import ALONE, Processes
 from solos.training.loop import _advance, _keep_best, make_optimizer, make_schedule, train
 from solos.training.state import Checkpoint, CurriculumState, Run
@@ -60,9 +61,20 @@ def test_training_exports_the_best_epoch(task, tmp_path):
     best, records, _ = run(task, tmp_path / "last.pth")
     losses = [record["val_loss"] for record in records]
     assert [record["epoch"] for record in records] == [0, 1, 2, 3]
-    lowest = min(losses[1:])  # never epoch 0, whatever its loss
+    lowest = min(losses[1:])
     assert best == {"epoch": losses.index(lowest), "val_loss": lowest}
     assert "train_loss" not in records[0]
+
+
+def test_epoch_0_is_not_exported_whatever_its_loss(task, tmp_path, monkeypatch):
+    def rising(worker, parts, epoch):
+        assert list(parts)
+        return 1.0 + epoch
+
+    monkeypatch.setattr(loop, "validate", rising)
+    best, records, _ = run(task, tmp_path / "last.pth")
+    assert records[0]["val_loss"] < records[1]["val_loss"]
+    assert best == {"epoch": 1, "val_loss": 2.0}
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])
