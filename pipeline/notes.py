@@ -16,7 +16,7 @@ from solos import notes as room
 from solos.config.data import HOW_TO_GET_NOTES
 from solos.config.params import Params
 from solos.errors import UserError
-from solos.notes.bank import build
+from solos.notes.bank import build, short_of
 from solos.notes.sources import archives, sort_files, unpack
 from solos.storage.cache import code_of
 from solos.storage.tables import write_table
@@ -27,8 +27,6 @@ OUTPUT = Path("data/notes")
 COLUMNS = ("instrument", "status", "reason", "files", "usable", "lowest", "highest")
 FEWEST = 10
 """Usable notes of an instrument."""
-FARTHEST = 7
-"""Semitones that a note is moved without a remark."""
 
 
 def main(params: Params) -> None:
@@ -44,25 +42,13 @@ def main(params: Params) -> None:
     for reason, count in Counter(line["reason"] for line in others).most_common():
         log.info("%d file(s) not played from: %s (%s)", count, reason, OUTPUT / "others.csv")
     for row in rows:
-        warn_of_range(row)
+        if int(row["usable"]) and (remark := short_of(BY_NAME[row["instrument"]], row)):
+            log.warning(remark)
     lacking = [row["instrument"] for row in rows if int(row["usable"]) < FEWEST]
     if lacking:
         raise UserError(
             f"{path}: fewer than {FEWEST} usable notes of {', '.join(lacking)} "
             f"({OUTPUT / 'status.csv'} counts them). {HOW_TO_GET_NOTES}"
-        )
-
-
-def warn_of_range(row: dict) -> None:
-    """Say what of an instrument's range is far from its recorded notes."""
-    instrument = BY_NAME[row["instrument"]]
-    if int(row["usable"]) and (
-        int(row["lowest"]) - instrument.low > FARTHEST
-        or instrument.high - int(row["highest"]) > FARTHEST
-    ):
-        log.warning(
-            "%s plays MIDI notes %d to %d, recorded are %s to %s: the rest is moved far in pitch",
-            *(instrument.name, instrument.low, instrument.high, row["lowest"], row["highest"]),
         )
 
 

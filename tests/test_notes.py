@@ -14,13 +14,14 @@ from pipeline import notes as stage
 from solos import INSTRUMENTS
 from solos.config.data import Play
 from solos.errors import UserError
-from solos.notes.bank import Bank, Note, build
+from solos.notes.bank import Bank, Note, build, short_of
 from solos.notes.names import INSTRUMENTS as THEIRS
 from solos.notes.names import NotPlayedError, parse
 from solos.notes.player import choose, lengthen, play
 from solos.notes.soloists import divide_works, plan_soloists
 from solos.notes.sources import archives, sort_files, unpack
 from solos.storage.tables import read_table
+from solos.synthesis.instruments import BY_NAME
 from solos.synthesis.performance import Performance
 from solos.synthesis.scores import Voice
 from solos.synthesis.sound import RATE
@@ -227,6 +228,12 @@ def test_bad_files_are_lines(tmp_path):
     lines = read_table(tmp_path / "Violin.csv", "notes")
     assert [line["status"] for line in lines] == ["ok", *(name.strip() for name in bad)]
     assert all(line["reason"] for line in lines[1:])
+
+
+def test_a_range_without_notes_is_said():
+    violin = BY_NAME["Violin"]
+    assert short_of(violin, {"lowest": "55", "highest": "84"}) == ""
+    assert "55 to 88, recorded are 70 to 88" in short_of(violin, {"lowest": 70, "highest": 88})
 
 
 def a_note(pitch: int, sustain: int = 15000, velocity: int = 90) -> Note:

@@ -6,7 +6,7 @@ for each file found, usable or not.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from solos.media.errors import MediaError
 from solos.notes.names import parse
 from solos.preparation.splits import spread
 from solos.storage.tables import read_table, write_table
+from solos.synthesis.instruments import Instrument
 
 COLUMNS = (
     *("file", "status", "reason", "split", "pitch", "velocity", "rate"),
@@ -34,6 +35,7 @@ _BEGIN, _END = 10 ** (-32 / 20), 10 ** (-46 / 20)  # of the envelope's peak: whe
 _LOWEST_RATE = 4000  # Hz
 _RUMBLE = 25.0  # Hz: what is below is no note's
 _FULL = 32000
+_FARTHEST = 7  # semitones that a note is moved without a remark
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,17 @@ def _trim(wave: NDArray, rate: int) -> tuple[NDArray, dict]:
 
 def _padded(wave: NDArray, multiple: int) -> NDArray:
     return np.pad(wave, (0, -len(wave) % multiple))
+
+
+def short_of(instrument: Instrument, reach: Mapping) -> str:
+    """What of an instrument's range is far from its recorded notes, in a sentence; or nothing."""
+    below, above = int(reach["lowest"]) - instrument.low, instrument.high - int(reach["highest"])
+    if max(below, above) <= _FARTHEST:
+        return ""
+    return (
+        f"{instrument.name} plays MIDI notes {instrument.low} to {instrument.high}, recorded are "
+        f"{reach['lowest']} to {reach['highest']}: the rest is moved far in pitch"
+    )
 
 
 class Bank:
