@@ -131,7 +131,11 @@ def test_from_the_folder_and_from_the_archive_alike(run_stage, corpus, archive, 
     assert (stage.OUTPUT / "crops.jpg").stat().st_size > 1000
     kept = {path.name.split("_")[0] for path in Path(".work/unpacked").rglob("*_*.*")}
     assert kept == {"AuMix", "AuSep", "Vid"}
-    monkeypatch.setattr(unpacking, "unpack", None)  # would fail if it were called
+
+    def never(*_, **__):
+        raise AssertionError("unpacked again")
+
+    monkeypatch.setattr(unpacking, "unpack", never)
     run_stage(archive, checksum)
 
 
@@ -186,7 +190,10 @@ WAV = "01_A_vn_vc/AuSep_1_vn_01_A.wav"
 def test_a_hostile_archive_is_refused_whole(bad, run_stage, tmp_path):
     with pytest.raises(UserError, match="refused"):
         run_stage(hostile(tmp_path / "bad.tar.gz", bad))
-    assert not [*Path(".work/unpacked").glob("[!.]*"), *Path(".work/unpacked").glob(".half/*")]
+    assert not [
+        *Path(".work/unpacked/urmp").glob("[!.]*"),
+        *Path(".work/unpacked/urmp").glob(".half/*"),
+    ]
     assert not stage.OUTPUT.exists()
 
 
@@ -200,7 +207,10 @@ def test_what_is_no_archive_or_not_all_of_one(run_stage, archive, tmp_path):
         run_stage(damaged)
     with pytest.raises(UserError, match=r"SHA-256 is .*fetch it again"):
         run_stage(archive, "0" * 64)
-    assert not [*Path(".work/unpacked").glob("[!.]*"), *Path(".work/unpacked").glob(".half/*")]
+    assert not [
+        *Path(".work/unpacked/urmp").glob("[!.]*"),
+        *Path(".work/unpacked/urmp").glob(".half/*"),
+    ]
 
 
 def test_an_archive_of_something_else(tmp_path):
