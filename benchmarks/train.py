@@ -148,12 +148,12 @@ def compare_data_path(seconds: int = 300, n_src: int = 2) -> None:
         n_frames = spectrograms.store(folder / "a.wav", folder)
         (folder / "spec.npy").rename(folder / "a.npy")
         store = SpectrogramStore.__new__(SpectrogramStore)  # one recording: no table, no split
-        store.spectrograms = folder
+        store.spectrograms = store.extracted = folder
         recording = Stored("a", "Tuba", ((0, n_frames),))
 
         def stored() -> None:
-            starts = rng.integers(n_frames - 256, size=n_src)
-            mix_sources(torch.stack([store.read(Crop(recording, int(at), 1.0)) for at in starts]))
+            starts = [store.place(recording, rng)[0] for _ in range(n_src)]
+            mix_sources(torch.stack([store.read(Crop(recording, at, 1.0)) for at in starts]))
 
         def transform(read: Callable[[Path, float], np.ndarray], path: Path) -> None:
             waves = [read(path, float(at)) for at in rng.uniform(0, seconds - 7, n_src)]

@@ -131,6 +131,11 @@ def of_another() -> dict:
     return state
 
 
+def of_another_size() -> dict:
+    state = without_counters(trunk_state())
+    return state | {"fc.weight": torch.zeros(10, 512), "fc.bias": torch.zeros(10)}
+
+
 REFUSED = {
     "not finite": (with_nan, r"x\.pth: layer2\.0\.conv1\.weight is not finite \(in all, 1 of 122"),
     "of another network": (
@@ -138,6 +143,16 @@ REFUSED = {
         r"does not fit the network \(2 difference\(s\)\):\n  fc\.weight: missing\n"
         r"  fc\.scale: not in the network\nGet the right one",
     ),
+    "without counters, of another size": (
+        of_another_size,
+        r"does not fit the network \(2 difference\(s\)\):\n  fc\.weight: shape \(10, 512\), "
+        r"\(1000, 512\) expected\n  fc\.bias: shape \(10,\), \(1000,\) expected\nGet",
+    ),
+    "without counters, of another network": (
+        lambda: without_counters(of_another()),
+        r"\(2 difference\(s\)\):\n  fc\.weight: missing\n  fc\.scale: not in the network\nGet",
+    ),
+    "numbered": (lambda: {0: torch.ones(1)}, "holds no state dict: 0 is no name of a tensor"),
     "nothing": (dict, "holds no state dict, but dict"),
     "a list": (lambda: [1, 2], "holds no state dict, but list"),
     "a checkpoint": (lambda: {"epoch": 3, "model": 1}, "holds no state dict: 'epoch' is no tensor"),

@@ -1,9 +1,12 @@
 """A checkpoint of the Multi-Head U-Net's authors as a row: ``init: published``."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from pydantic import ValidationError
 
+from pipeline import train as stage
 from pipeline.train import seen_aspect, start_network
 from solos.config.rows import Row
 from solos.errors import UserError
@@ -16,7 +19,8 @@ def checkpoint(path, width):
     """A file with the authors' names, as torch saves it."""
     network = MultiHeadUNet([width * n for n in (1, 2, 4, 8, 16, 16)]).eval()
     state = {name: tensor.clone() for name, tensor in network.published_state().items()}
-    torch.save({"state_dict": state | {"output.weight": torch.ones(2)}}, path)
+    unused = {"output.weight": torch.ones(2), "film.0.bias": torch.full((2,), torch.nan)}
+    torch.save({"state_dict": state | unused}, path)
     return network
 
 
@@ -33,6 +37,25 @@ def test_a_published_checkpoint_is_exported_at_its_own_width(params, tmp_path, w
     x = torch.randn(1, 1, 64, 64)
     with torch.inference_mode():
         assert torch.allclose(separator.network(x), theirs(x), atol=1e-6)
+
+
+def test_the_stage_exports_it_without_training(params, training_set, tmp_path, monkeypatch):
+    """With whatever recordings there are: none of them is learnt from."""
+    monkeypatch.chdir(tmp_path)
+    for folder in training_set:
+        Path("data", folder.name).mkdir(parents=True)
+        Path("data", folder.name, "solos").symlink_to(folder)
+    theirs = checkpoint(tmp_path / "theirs.pth", 2)
+    row = Row(network="mhunet", init="published", epochs=0, path="theirs.pth")
+    curriculum = params.train.mhunet.curriculum.model_copy(update={"stop": 3})
+    small = {"val_mixes": 2, "curriculum": curriculum}
+    recipes = params.train.model_copy(
+        update={"mhunet": params.train.mhunet.model_copy(update=small)}
+    )
+    stage.main(params.model_copy(update={"model": {"mine": row}, "train": recipes}), "mine")
+    exported = load_separator(Path("data/models/mine")).network.state_dict()
+    for name, tensor in theirs.state_dict().items():
+        assert torch.equal(exported[name], tensor), name
 
 
 def test_a_file_that_is_none_of_theirs_is_named(params, tmp_path):

@@ -17,7 +17,6 @@ from solos.errors import UserError
 from solos.models.states import misfit, plain_state
 
 PAPER_CHANNELS = (32, 64, 128, 256, 512, 512)
-_UNUSED = ("output.", "classifier.", "film.")  # in the authors' checkpoints, not in their forward
 _OLDER = re.compile(r"^(encoder\.\d\.)(\d)\.")  # of their names for an encoder level's parts
 
 
@@ -78,6 +77,9 @@ class MultiHeadUNet(nn.Module):
         heads: decoders; one an instrument.
     """
 
+    UNUSED = ("output.", "classifier.", "film.")
+    """Beginnings of names in the authors' checkpoints that are not in their forward pass."""
+
     def __init__(
         self,
         channels: Sequence[int] = PAPER_CHANNELS,
@@ -133,7 +135,7 @@ class MultiHeadUNet(nn.Module):
             UserError: a tensor is missing, unknown, of another shape or not finite; nothing is
                 loaded then.
         """
-        found = _renamed(plain_state(state, "the state dict"))
+        found = _renamed(plain_state(state, "the state dict", MultiHeadUNet.UNUSED))
         own = self.published_state()
         wanted = {name for name, tensor in own.items() if tensor.ndim}
         fits = wanted <= found.keys() <= own.keys()
@@ -149,7 +151,7 @@ class MultiHeadUNet(nn.Module):
         Raises:
             UserError: it has no such encoder.
         """
-        found = _renamed(plain_state(state, "the state dict"))
+        found = _renamed(plain_state(state, "the state dict", MultiHeadUNet.UNUSED))
         names = [f"encoder.{i}.conv.weight" for i in range(5)] + ["encoder.5.weight"]
         lacking = [name for name in names if name not in found or found[name].ndim != 4]
         if lacking:
@@ -158,12 +160,11 @@ class MultiHeadUNet(nn.Module):
 
 
 def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without unused parts; older names as the newer ones."""
+    """Older names as the newer ones."""
     parts = {"0": "conv", "1": "bn"}
     return {
         _OLDER.sub(lambda m: f"{m[1]}{parts.get(m[2], m[2])}.", name): tensor
         for name, tensor in state.items()
-        if not name.startswith(_UNUSED)
     }
 
 

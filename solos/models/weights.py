@@ -106,8 +106,9 @@ def load_weights(folder: Path, network: nn.Module) -> None:
     Raises:
         UserError: a file is missing, or a tensor's name or shape differs; the first few are named.
     """
+    sizes = "channels and components" if isinstance(network, SoundOfPixels) else "channels"
+    advice = f"Make train.{network_name(network)}.{sizes} those of the file's network"
     for name, part in weight_files(network).items():
-        advice = "Make train.sop.channels and components those of the file's network"
         load_strictly(part, load_state(folder / name), folder / name, advice)
 
 
@@ -154,7 +155,7 @@ def load_published(recipe: MhuRecipe, path: Path) -> tuple[MultiHeadUNet, MhuRec
     Raises:
         UserError: the file is missing, or no such checkpoint.
     """
-    state = plain_state(load_state(path), str(path))
+    state = plain_state(load_state(path), str(path), MultiHeadUNet.UNUSED)
     try:
         sized = recipe.model_copy(update={"channels": MultiHeadUNet.published_channels(state)})
         network = MultiHeadUNet(sized.channels, sized.dropout)

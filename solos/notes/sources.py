@@ -13,12 +13,12 @@ from typing import BinaryIO
 
 from solos.errors import UserError
 from solos.notes.names import INSTRUMENTS, NotPlayedError, parse
+from solos.preparation.unpack import BY_HAND, harmless
 
 _SOUND = (".mp3", ".wav", ".flac", ".ogg", ".aif", ".aiff")
 _LARGEST = 64 << 20  # bytes of a recorded note
 _LARGEST_ARCHIVE = 1 << 30  # bytes of an archive within an archive
 _LARGEST_SUM = 8 << 30  # bytes of all notes
-_BY_HAND = "If you trust it, extract it by hand and name the folder"
 
 
 def archives(path: Path) -> list[Path]:
@@ -101,7 +101,7 @@ def _unpack(stream: BinaryIO, name: str, folder: Path, room: int, *, within: boo
                 _require_size(member, min(_LARGEST, left), name)
                 target = folder / _safe(path)
                 if target.exists():
-                    raise UserError(f"{name}: refused, as {path.name!r} is there twice. {_BY_HAND}")
+                    raise UserError(f"{name}: refused, as {path.name!r} is there twice. {BY_HAND}")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as content, target.open("wb") as file:
                     shutil.copyfileobj(content, file)
@@ -121,16 +121,9 @@ def _plain(archive: zipfile.ZipFile, name: str) -> Iterator[zipfile.ZipInfo]:
         UserError: one points outside the archive, or is a link or a device.
     """
     for member in archive.infolist():
-        path = PurePosixPath(member.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
-            raise UserError(
-                f"{name}: refused, as {member.filename!r} points outside it. {_BY_HAND}"
-            )
-        mode = stat.S_IFMT(member.external_attr >> 16)
-        if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise UserError(
-                f"{name}: refused, as {member.filename!r} is a link or a device. {_BY_HAND}"
-            )
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+        path = harmless(member.filename, name, plain=plain)
         if not member.is_dir() and not path.name.startswith("."):
             yield member
 
@@ -139,5 +132,5 @@ def _require_size(member: zipfile.ZipInfo, largest: int, name: str) -> None:
     if member.file_size > largest:
         raise UserError(
             f"{name}: refused, as {member.filename!r} unpacks to {member.file_size >> 20} MiB, "
-            f"more than {largest >> 20}. {_BY_HAND}"
+            f"more than {largest >> 20}. {BY_HAND}"
         )

@@ -12,7 +12,7 @@ from solos.errors import UserError
 
 _WANTED = re.compile(r"(?:.*/)?(\d+_[^/_]+_[^/]+)/((?:AuMix|AuSep|Vid)_[^/]+\.(?:wav|mp4))")
 _BLOCK = 1 << 20
-_BY_HAND = "If you trust it, extract it by hand and name the folder"
+BY_HAND = "If you trust it, extract it by hand and name the folder"
 
 
 class _Hashed:
@@ -62,11 +62,7 @@ def unpack(stream: BinaryIO, name: str, folder: Path, sha256: str | None) -> int
 
 def _take(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, folder: Path) -> bool:
     """Write a member if it is wanted; whether it was."""
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts:
-        raise UserError(f"{name}: refused, as {member.name!r} points outside it. {_BY_HAND}")
-    if not (member.isfile() or member.isdir()):
-        raise UserError(f"{name}: refused, as {member.name!r} is a link or a device. {_BY_HAND}")
+    path = harmless(member.name, name, plain=member.isfile() or member.isdir())
     wanted = _WANTED.fullmatch(path.as_posix())
     if not member.isfile() or not wanted:
         return False
@@ -77,3 +73,18 @@ def _take(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, folder: 
     with archive.extractfile(member) as content, target.open("wb") as file:
         shutil.copyfileobj(content, file, _BLOCK)
     return True
+
+
+def harmless(member: str, archive: str, *, plain: bool) -> PurePosixPath:
+    """A member's path, if it is a file or folder within its archive.
+
+    Raises:
+        UserError: it is neither, or points elsewhere (absolute, a drive, ``..``).
+    """
+    path = PurePosixPath(member.replace("\\", "/"))
+    drive = "".join(path.parts[:1]).endswith(":")
+    if path.is_absolute() or drive or ".." in path.parts:
+        raise UserError(f"{archive}: refused, as {member!r} points outside it. {BY_HAND}")
+    if not plain:
+        raise UserError(f"{archive}: refused, as {member!r} is a link or a device. {BY_HAND}")
+    return path
