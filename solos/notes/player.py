@@ -15,7 +15,7 @@ _ATTACK = 0.3  # of a note's length, the longest that its attack may take
 _LEVEL = 0.1  # RMS of a note of velocity 127
 _SEMITONE, _VELOCITY, _TOO_SHORT, _TOO_LONG, _CHANCE = 30.0, 0.5, 40.0, 1.0, 8.0  # costs
 _TOO_SLOW = 60.0  # cost of a second of attack beyond what may be left of it
-_OVERLAP, _SHORTEST = 0.09, 0.02  # seconds of a joint in a note made longer, and of what can be
+_OVERLAP, _SHORTEST = 0.09, 0.02  # seconds of the longest and shortest joint of a note made longer
 
 
 def play(bank: Bank, performance: Performance, rng: np.random.Generator) -> NDArray[np.float32]:
