@@ -1,11 +1,15 @@
 """Pictures that keep their shape, or are pressed into squares as by the authors' scripts."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import soundfile
 from test_media import ffmpeg, write_clip
 
 from pipeline.train import seen_aspect
+from solos.commands import recording
 from solos.config.data import Extract
 from solos.config.rows import Row
 from solos.media.pictures import extract_crops
@@ -44,6 +48,19 @@ def test_a_recordings_pictures(tmp_path, aspect, size):
     source = write_clip(tmp_path / "clip.mp4", seconds=1)
     found = recordings.extract(tmp_path, source=source, settings=SETTINGS, aspect=aspect)
     assert (found["width"], found["height"]) == size
+
+
+@pytest.mark.parametrize(("aspect", "width"), [("squash", 32), ("keep", 80)])
+def test_separate_shows_a_network_what_it_was_trained_on(wide, tmp_path, aspect, width):
+    soundfile.write(tmp_path / "sound.wav", np.zeros(11025), 11025)
+    job = SimpleNamespace(
+        separator=SimpleNamespace(needs_frames=True, aspect=aspect),
+        options=SimpleNamespace(video=False, boxes=None, map=False),
+        sources=[SimpleNamespace(players=[1])],
+        pictures=SETTINGS,
+    )
+    found = recording._with_pictures(wide, tmp_path / "sound.wav", "", tmp_path, job)
+    assert read_frames(found.archives[0], [0]).shape[1:3] == (32, width)
 
 
 def test_the_aspect_is_noted_with_an_exported_network(params, sop_recipe, tmp_path):
