@@ -135,7 +135,31 @@ class MhuRecipe(Recipe):
     the highest number of sources)."""
 
 
-AnyRecipe = Annotated[SopRecipe | MhuRecipe, Field(discriminator="recipe")]
+class InformedRecipe(Recipe):
+    """A network that is told which instruments may play, trained for SDR itself."""
+
+    recipe: Literal["informed"]
+    train_mixes: Count
+    """Mixes an epoch."""
+    n_src: Annotated[list[Annotated[int, Field(ge=2, le=13)]], Field(min_length=2, max_length=2)]
+    """Fewest and most instruments of a mix."""
+    untold: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the mixes in which the network is told that all instruments may play."""
+    doubled: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the sources that are two recordings of their instrument."""
+    level: Annotated[float, Field(ge=0)]
+    """Standard deviation of a recording's level, dB."""
+    colour: Annotated[float, Field(ge=0)]
+    """Standard deviation of a source's gain over frequency, dB: of its points, an octave apart."""
+
+    @model_validator(mode="after")
+    def _range(self):
+        if self.n_src[0] > self.n_src[1]:
+            raise ValueError("n_src must be [fewest, most]")
+        return self
+
+
+AnyRecipe = Annotated[SopRecipe | MhuRecipe | InformedRecipe, Field(discriminator="recipe")]
 
 
 class Train(Section):

@@ -93,8 +93,8 @@ def _check_start(run: Run, checkpoint: Checkpoint, processes: Processes) -> None
 def _start(task: Task, network: nn.Module) -> Run:
     recipe = task.recipe
     optimizer = make_optimizer(recipe, task.parameter_groups(network))
-    start = recipe.curriculum.start if isinstance(recipe, MhuRecipe) else recipe.n_src
-    return Run(network, optimizer, make_schedule(recipe, optimizer), CurriculumState(start))
+    curriculum = CurriculumState(task.max_src)
+    return Run(network, optimizer, make_schedule(recipe, optimizer), curriculum)
 
 
 def make_optimizer(recipe: Recipe, groups: list[dict]) -> Optimizer:

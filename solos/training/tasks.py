@@ -9,13 +9,15 @@ from torch.nn import functional
 from torchvision.models import ResNet18_Weights, resnet18
 
 from solos import INSTRUMENTS
-from solos.config.recipes import MhuRecipe, Recipe, SopRecipe
+from solos.config.recipes import InformedRecipe, MhuRecipe, Recipe, SopRecipe
 from solos.errors import UserError
 from solos.models import SoundOfPixels
 from solos.models.inputs import log_input, scaled_log_input
 from solos.models.sop import sop_loss
 from solos.models.weights import load_state, load_strictly
-from solos.training.mixes import MhuMixes, SopMixes
+from solos.signal.fourier import stft
+from solos.signal.warp import log_unwarp, log_warp
+from solos.training.mixes import InformedMixes, MhuMixes, SopMixes
 from solos.training.store import SpectrogramStore
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class MhuTask:
 
     def __init__(self, recipe: MhuRecipe, seed: int, train: SpectrogramStore, val):
         self.recipe, self.seed, self.train, self.val = recipe, seed, train, val
+        self.max_src = recipe.curriculum.start
         unheard = set(INSTRUMENTS) - {recording.instrument for recording in train.recordings}
         if unheard:
             names = ", ".join(sorted(unheard))
@@ -74,14 +77,55 @@ class MhuTask:
         return functional.mse_loss(network(scaled_log_input(batch["mix_mag"])), batch["masks"])
 
 
-Task = SopTask | MhuTask
+class InformedTask:
+    """A network that is told who may play: mixes of different instruments, their SDR."""
+
+    def __init__(self, recipe: InformedRecipe, seed: int, train: SpectrogramStore, val):
+        self.recipe, self.seed, self.train, self.val = recipe, seed, train, val
+        self.max_src = recipe.n_src[1]
+
+    def train_mixes(self, epoch: int, max_src: int) -> InformedMixes:
+        return InformedMixes(self.train, self.recipe, self.seed, epoch)
+
+    def val_mixes(self, epoch: int, max_src: int) -> InformedMixes:
+        return InformedMixes(self.val, self.recipe, self.seed, None)
+
+    def parameter_groups(self, network: nn.Module) -> list[dict]:
+        return [{"params": list(network.parameters())}]
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Negative SDR in dB, as :func:`distortion`, mean over all sources."""
+        sources = stft(batch["waves"]) * batch["colour"][..., None]  # (B, n, 512, 256)
+        mix = sources.sum(dim=1, keepdim=True)
+        masks = network(scaled_log_input(log_warp(mix.abs())), batch["told"])
+        rows = torch.arange(len(masks), device=masks.device)[:, None]
+        estimates = mix * log_unwarp(masks[rows, batch["places"]])
+        there = batch["waves"].abs().amax(dim=-1) > 0
+        return distortion(estimates, sources)[there].mean()
+
+
+def distortion(estimates: Tensor, sources: Tensor) -> Tensor:
+    """Energy of the error over that of the source, in dB: the negative SDR of spectra.
+
+    What is better than 30 dB brings no more (the bound of Wisdom et al., 2020), or quiet errors of
+    easy sources would weigh as much as loud ones.
+
+    Shape: (..., F, T) complex, twice -> (...).
+    """
+    error = torch.view_as_real(estimates - sources).square().sum(dim=(-3, -2, -1))
+    energy = torch.view_as_real(sources).square().sum(dim=(-3, -2, -1)).clamp_min(1e-8)
+    return 10 * torch.log10(error / energy + 1e-3)
+
+
+Task = SopTask | MhuTask | InformedTask
+TASKS = {SopRecipe: SopTask, MhuRecipe: MhuTask, InformedRecipe: InformedTask}
+"""The task of each kind of recipe."""
 
 
 def make_task(recipe: Recipe, seed: int, spectrograms: Path, extracted: Path) -> Task:
     """The task of a recipe on the data set in two stages' folders."""
-    kind = SopTask if isinstance(recipe, SopRecipe) else MhuTask
     stores = [SpectrogramStore(spectrograms, extracted, split) for split in ("train", "val")]
-    return kind(recipe, seed, *stores)
+    return TASKS[type(recipe)](recipe, seed, *stores)
 
 
 def start_trunk(network: SoundOfPixels, recipe: SopRecipe, folder: Path) -> None:

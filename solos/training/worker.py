@@ -92,7 +92,7 @@ def take_step(
     run.optimizer.zero_grad()
     losses = []
     for part in batch:
-        share = len(part["mix_mag"]) * processes.count / size
+        share = _size(part) * processes.count / size
         loss = worker.loss(worker.joined, part) * share
         loss.backward()
         losses.append(loss.detach())
@@ -105,6 +105,11 @@ def take_step(
     return total
 
 
+def _size(batch: dict[str, Tensor]) -> int:
+    """Mixes in a batch."""
+    return len(next(iter(batch.values())))
+
+
 def _step_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
@@ -115,7 +120,7 @@ def validate(worker: Worker, batches: Iterable, epoch: int) -> float:
     worker.network.eval()
     totals = torch.zeros(2, dtype=torch.float64)  # sum of losses, mixes
     for batch in batches:
-        size = len(batch["mix_mag"])
+        size = _size(batch)
         totals += torch.tensor([worker.loss(worker.network, batch).item() * size, size])
     total, count = worker.processes.sum(totals.to(worker.device)).tolist()
     return _finite(total / count, f"validation loss, epoch {epoch}")
