@@ -1,4 +1,4 @@
-"""Stage ``play@solos``: soloists put together from recorded notes, sound alone.
+"""Stage ``play@solos``: soloists and ensembles put together from recorded notes, sound alone.
 
 Writes ``data/played/solos``: ``index.csv`` and ``audio/<id>.flac``.
 """
@@ -11,6 +11,7 @@ from pipeline.items import Item, Place, make_items
 from solos import notes, synthesis
 from solos.config.params import Params
 from solos.datasets.index import write_index
+from solos.notes.ensembles import plan_ensembles
 from solos.notes.soloists import divide_works, plan_soloists, render_soloist
 from solos.storage.cache import code_of
 from solos.storage.files import file_hash
@@ -30,6 +31,7 @@ def main(params: Params, name: str) -> None:
         for split, of_split in works.items()
     }
     plans = plan_soloists(voices, settings, val_fraction, params.seed)
+    plans += plan_ensembles(voices, settings, val_fraction, params.seed)
     code = code_of(notes, synthesis)
     banks = {
         player: [file_hash(NOTES / f"{player}{suffix}") for suffix in (".csv", ".npy")]

@@ -11,7 +11,7 @@ from pipeline.common import run_stage
 from pipeline.items import Item, Place, make_items
 from solos import signal
 from solos.config.params import Params
-from solos.datasets.index import Recording, select
+from solos.datasets.index import OPTIONAL, Recording, select
 from solos.errors import UserError
 from solos.preparation import spectrograms, splits
 from solos.storage.cache import code_of
@@ -19,7 +19,7 @@ from solos.storage.tables import read_table, write_table
 
 COVERAGE = Path("data/coverage")
 COVERAGE_COLUMNS = ("instrument", "listed", "usable", "minutes", "not_usable")
-COLUMNS = ("id", "instrument", "split", "status", "reason", "n_stft_frames", "spans")
+COLUMNS = ("id", "instrument", *OPTIONAL, "status", "reason", "n_stft_frames", "spans")
 
 
 def main(params: Params, name: str) -> None:
@@ -43,7 +43,7 @@ def main(params: Params, name: str) -> None:
 
 def to_item(recording: Recording, line: dict | None, extracted: Path) -> Item:
     """A line of the index, with that of the table of extracted recordings."""
-    about = {"id": recording.id, "instrument": recording.instrument, "split": recording.split}
+    about = {name: getattr(recording, name) for name in ("id", "instrument", *OPTIONAL)}
     wav = extracted / f"{recording.id}.wav"
     line = line or {"status": "missing", "reason": "not in the extracted table"}
     problem = None

@@ -60,6 +60,8 @@ class Play(Section):
     """Recordings of each instrument."""
     seconds: Annotated[float, Field(ge=10)]
     """Shortest music in a recording, without the silent lead-in and tail."""
+    ensembles: Annotated[int, Field(ge=0)]
+    """Scores played by several together, each part a recording."""
 
 
 class Index(Section):

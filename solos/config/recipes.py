@@ -30,6 +30,12 @@ class PlateauSchedule(Section):
     factor: Fraction
 
 
+class CosineSchedule(Section):
+    """Learning rates that fall to nothing over all epochs, by half a cosine."""
+
+    kind: Literal["cosine"]
+
+
 class Curriculum(Section):
     """Number of sources in a mix: from ``start``, raised by one on a plateau, up to ``stop``.
 
@@ -66,7 +72,9 @@ class Recipe(Section):
     optimizer: Literal["sgd", "adam"]
     lr: Positive
     weight_decay: Annotated[float, Field(ge=0)]
-    schedule: Annotated[StepSchedule | PlateauSchedule, Field(discriminator="kind")]
+    schedule: Annotated[
+        StepSchedule | PlateauSchedule | CosineSchedule, Field(discriminator="kind")
+    ]
     workers: Annotated[int, Field(ge=0)]
     """Data-loading processes, for each training process."""
     device: Literal["auto", "cpu", "cuda"]
@@ -145,6 +153,8 @@ class InformedRecipe(Recipe):
     """Fewest and most instruments of a mix."""
     untold: Annotated[float, Field(ge=0, lt=1)]
     """Share of the mixes in which the network is told that all instruments may play."""
+    together: Annotated[float, Field(ge=0, le=1)]
+    """Share of the mixes that take what an ensemble plays together, where there are ensembles."""
     doubled: Annotated[float, Field(ge=0, lt=1)]
     """Share of the sources that are two recordings of their instrument."""
     level: Annotated[float, Field(ge=0)]
@@ -173,3 +183,4 @@ class Train(Section):
     sop: SopRecipe | None = None
     music: SopRecipe | None = None
     mhunet: MhuRecipe | None = None
+    informed: InformedRecipe | None = None

@@ -1,7 +1,8 @@
 """The table that names a training set's recordings: ``id, instrument, url, spans``.
 
-A fifth column ``split`` (``train``, ``val`` or empty) says which recordings are for validation; the
-others are divided by the stage ``spectrograms``.
+A column ``split`` (``train``, ``val`` or empty) says which recordings are for validation; the
+others are divided by the stage ``spectrograms``. A column ``ensemble`` names what a recording is a
+part of: those of one name were played together, from the same moment on.
 
 Spans are the stretches in which the player's hands are visible, as Solos publishes them: frame
 numbers ``[start, end]`` at 25 fps, whatever the video's own rate. In the file they are JSON. A
@@ -23,6 +24,7 @@ from solos.errors import UserError
 from solos.storage.files import atomic
 
 COLUMNS = ("id", "instrument", "url", "spans")
+OPTIONAL = ("split", "ensemble")
 SPLITS = ("train", "val", "")
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -42,6 +44,8 @@ class Recording:
     """(start, end) pairs, frame numbers at 25 fps; empty where none are known."""
     split: str = ""
     """``train`` or ``val``; empty where the index leaves it open."""
+    ensemble: str = ""
+    """Common to recordings that were played together; empty for one that was played alone."""
 
 
 def read_index(path: Path) -> list[Recording]:
@@ -97,14 +101,14 @@ def _first(
 def write_index(path: Path, recordings: Iterable[Recording]) -> None:
     """Write the table; URLs go in as they are (relative ones stay relative)."""
     recordings = list(recordings)
-    divided = any(recording.split for recording in recordings)
+    more = [name for name in OPTIONAL if any(getattr(r, name) for r in recordings)]
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*COLUMNS, "split"] if divided else COLUMNS)
+        writer.writerow([*COLUMNS, *more])
         for recording in recordings:
             spans = dump_spans(recording.spans)
             row = [recording.id, recording.instrument, recording.url, spans]
-            writer.writerow([*row, recording.split] if divided else row)
+            writer.writerow([*row, *(getattr(recording, name) for name in more)])
 
 
 def dump_spans(spans: Iterable[tuple[int, int]]) -> str:
@@ -160,4 +164,5 @@ def _recording(row: dict[str, str], folder: Path) -> Recording:
     split = row.get("split") or ""
     if split not in SPLITS:
         raise ValueError(f"{identity}: split must be train, val or empty, not {split[:60]!r}")
-    return Recording(identity, instrument, url, load_spans(row["spans"] or ""), split)
+    ensemble = row.get("ensemble") or ""
+    return Recording(identity, instrument, url, load_spans(row["spans"] or ""), split, ensemble)

@@ -6,6 +6,7 @@ ROWS = {
     "sop": "SoP-Solos",
     "sop_ft": "SoP-ft",
     "mhunet": "MHU-Net",
+    "informed": "U-Net told the instruments",
     "oracle_binary": "ideal binary mask",
     "oracle_ratio": "ideal ratio mask",
 }

@@ -6,6 +6,7 @@ et al., 2020), and scaled by what it was told (FiLM, Perez et al., 2018).
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,7 @@ class InformedUNet(nn.Module):
     def __init__(self, channels: Sequence[int], heads: int = len(INSTRUMENTS)):
         super().__init__()
         self.start = nn.Conv2d(2, channels[0], 4, stride=2, padding=1, bias=False)
-        sizes = list(zip(channels, channels[1:], strict=False))
+        sizes = list(pairwise(channels))
         bins = [WARPED_BINS >> (level + 1) for level in range(len(channels))]
         self.down = nn.ModuleList(
             [Block(channels[0], channels[0], bins[0], heads)]

@@ -1,6 +1,6 @@
 """What the networks are given: magnitudes and pictures, scaled as in their training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from solos import FRAME_RATE
+from solos import FRAME_RATE, INSTRUMENTS
 from solos.storage.pictures import read_frames
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -66,6 +66,13 @@ def _normalise(pictures: Tensor) -> Tensor:
 FLOOR = 1e-4
 """Added to all magnitudes of the Multi-Head U-Net, the mixture's and its sources'."""
 _LEAST = 2.0**-16  # magnitude at which its input bends from linear to logarithmic
+
+
+def may_play(instruments: Iterable[str]) -> Tensor:
+    """What a network is told: (13,), 1 for each of ``instruments``; of none, that all may play."""
+    told = torch.zeros(len(INSTRUMENTS))
+    told[[INSTRUMENTS.index(name) for name in instruments] or slice(None)] = 1
+    return told
 
 
 def log_input(mag: Tensor) -> Tensor:

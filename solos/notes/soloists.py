@@ -23,6 +23,7 @@ from solos.synthesis.sound import RATE, random_room, record, response
 from solos.synthesis.works import Work
 
 _VIBRATO = 0.4  # of the synthesiser's: the notes have their own
+_DISCORD = 4.0  # cents, standard deviation of tuning in an ensemble
 
 
 def divide_works(works: Sequence[Work], val_fraction: float) -> dict[str, list[Work]]:
@@ -54,13 +55,20 @@ def plan_soloists(
 
 
 def render_soloist(plan: Plan, folder: Path, notes: Path) -> None:
-    """Write ``folder/audio/<id>.flac``, played from the bank in ``notes``."""
-    rng = np.random.default_rng(plan.seed)
-    style = random_style(rng, tuning=rng.uniform(-35, 35))
+    """Write ``folder/audio/<id>.flac``, played from the bank in ``notes``.
+
+    The parts of an ensemble share tuning and room: their seeds differ in the last number alone.
+    """
+    rng = shared = np.random.default_rng(plan.seed)
+    tuning = 0.0
+    if plan.recording.ensemble:
+        shared = np.random.default_rng(plan.seed[:-1])
+        tuning = rng.normal(0, _DISCORD)
+    style = random_style(rng, tuning=tuning + shared.uniform(-35, 35))
     style = replace(style, vibrato=_VIBRATO * style.vibrato)
     performance = perform(BY_NAME[plan.player], plan.lines, style, plan.seconds, rng)
     dry = play(read_bank(notes.absolute(), plan.player, plan.recording.split), performance, rng)
-    taps = response(random_room(rng, colour=2.5), rng, None, channels=1)
+    taps = response(random_room(shared, colour=2.5), rng, None, channels=1)
     wave = at_level(record(dry, taps), rng)
     path = folder / plan.recording.url
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from solos import INSTRUMENTS, SEGMENT
 from solos.config.data import Aspect
-from solos.config.recipes import Recipe, SopRecipe
+from solos.config.recipes import InformedRecipe, Recipe, SopRecipe
 from solos.models import SoundOfPixels
 from solos.models.device import find_device
-from solos.models.inputs import log_input, scaled_log_input
+from solos.models.inputs import log_input, may_play, scaled_log_input
 from solos.models.weights import build_network, load_weights, read_description
 from solos.separation.blocks import block_starts, cut, fill, join
 from solos.separation.targets import Target, Targets
@@ -38,6 +38,13 @@ class Separator:
     masks: Masks = "binary"
     aspect: Aspect = "keep"
     """Of the pictures it was trained on."""
+    told: bool = True
+    """Whether a network that can be told the instruments is."""
+
+    @property
+    def needs_names(self) -> bool:
+        """Whether the network is told which instruments may play."""
+        return isinstance(self.recipe, InformedRecipe)
 
     @property
     def needs_frames(self) -> bool:
@@ -145,7 +152,11 @@ class Separator:
                 sop_masks(self.network, part[None], players)
                 for part, players in zip(components, sources, strict=True)
             ]
-        masks = self.network(scaled_log_input(mix_mags))  # (B, 13, 256, 256)
+        inputs = [scaled_log_input(mix_mags)]
+        if self.needs_names:
+            names = [[s.instrument for s in wanted] if self.told else [] for wanted in sources]
+            inputs.append(torch.stack([may_play(of_mix) for of_mix in names]).to(mix_mags.device))
+        masks = self.network(*inputs)  # (B, 13, 256, 256)
         return [
             part[[INSTRUMENTS.index(source.instrument) for source in wanted]]
             for part, wanted in zip(masks, sources, strict=True)

@@ -26,13 +26,16 @@ class Way:
 def ways_of(separator: Separator, protocol: Evaluate) -> dict[str, Way]:
     """The row's own way, and others, named by the parameter in which they differ.
 
-    Those are Sound of Pixels' masks decided or not, and estimates that drift as the authors' or
-    not.
+    Those are Sound of Pixels' masks decided or not, instruments that a network isn't told, and
+    estimates that drift as the authors' or not.
     """
     ways = {ROW: Way(separator, protocol)}
     if separator.needs_frames:
         masks = "soft" if separator.masks == "binary" else "binary"
         ways[f"masks: {masks}"] = Way(replace(separator, masks=masks), protocol)
+    if separator.needs_names:
+        untold = replace(separator, told=not separator.told)
+        ways["instruments: untold"] = Way(untold, protocol)
     drift = 0 if protocol.drift else 1
     ways[f"drift: {drift}"] = Way(separator, protocol.model_copy(update={"drift": drift}))
     return ways

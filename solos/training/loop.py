@@ -11,9 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LRScheduler,
+    MultiStepLR,
+    ReduceLROnPlateau,
+)
 
-from solos.config.recipes import MhuRecipe, Recipe, StepSchedule
+from solos.config.recipes import CosineSchedule, MhuRecipe, Recipe, StepSchedule
 from solos.errors import UserError
 from solos.models.device import find_device
 from solos.storage.files import fingerprint
@@ -110,6 +115,8 @@ def make_schedule(recipe: Recipe, optimizer: Optimizer) -> LRScheduler:
     schedule = recipe.schedule
     if isinstance(schedule, StepSchedule):
         return MultiStepLR(optimizer, schedule.milestones, schedule.gamma)
+    if isinstance(schedule, CosineSchedule):
+        return CosineAnnealingLR(optimizer, recipe.epochs)
     plateau = {"factor": schedule.factor, "patience": schedule.patience}
     return ReduceLROnPlateau(optimizer, **plateau, threshold=1e-4)
 

@@ -10,21 +10,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from solos import INSTRUMENTS, SEGMENT
-from solos.config.recipes import InformedRecipe, MhuRecipe, SopRecipe
+from solos import INSTRUMENTS
+from solos.config.recipes import MhuRecipe, SopRecipe
 from solos.errors import UserError
 from solos.models.inputs import FLOOR, evaluation_frames, training_frames
-from solos.signal.fourier import BINS
 from solos.signal.masks import MAX_MAGNITUDE, binary_masks, half_masks, ratio_masks
 from solos.signal.warp import log_warp
 from solos.training.store import Crop, SpectrogramStore, Stored
 
-_TRAIN, _VAL, _ORDER = 0, 1, 2  # streams of random numbers
-_OCTAVES = 10  # between a spectrum's lowest bins and its highest
+TRAIN, VAL, _ORDER = 0, 1, 2  # streams of random numbers
 
 
 def mix_sources(sources: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,7 +63,7 @@ class SopMixes(Dataset):
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        stream = (_VAL, 0) if self.epoch is None else (_TRAIN, self.epoch)
+        stream = (VAL, 0) if self.epoch is None else (TRAIN, self.epoch)
         rng = np.random.default_rng([self.seed, *stream, index])
         crops = self._draw(rng, index)
         sources = torch.stack([self.store.read(crop) for crop in crops]) / len(crops)
@@ -116,10 +113,10 @@ class MhuMixes(Dataset):
         validation: bool = False,
     ):
         self.store, self.seed = store, seed
-        self.stream = (_VAL if validation else _TRAIN, epoch)
+        self.stream = (VAL if validation else TRAIN, epoch)
         self.min_src, self.max_src = recipe.curriculum.start, max_src
         self.length = recipe.val_mixes if validation else recipe.train_mixes
-        self.by_instrument = _group(store, max_src, "train.mhunet.curriculum.stop")
+        self.by_instrument = by_instrument(store, max_src, "train.mhunet.curriculum.stop")
 
     def __len__(self) -> int:
         return self.length
@@ -144,60 +141,7 @@ class MhuMixes(Dataset):
         return Crop(recording, start, 2 / (high - low), -(high + low) / (high - low))
 
 
-class InformedMixes(Dataset):
-    """Mixes of different instruments as samples, and which of them a network is told of.
-
-    Args:
-        epoch: of training; None for the fixed validation mixes.
-
-    Items, for up to n sources: ``waves`` (n, 65535), those lacking are zero; ``colour`` (n, 512),
-    what each source's spectrum is multiplied by; ``places`` (n,), instruments by number; ``told``
-    (13,), 1 for those that may play. Each recording is scaled to span [-1, 1] before its level is
-    drawn, and the mixture is the sources' mean.
-    """
-
-    def __init__(
-        self, store: SpectrogramStore, recipe: InformedRecipe, seed: int, epoch: int | None
-    ):
-        self.store, self.recipe, self.seed = store, recipe, seed
-        self.stream = (_VAL, 0) if epoch is None else (_TRAIN, epoch)
-        self.length = recipe.val_mixes if epoch is None else recipe.train_mixes
-        self.by_instrument = _group(store, recipe.n_src[1], "the recipe's n_src")
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng([self.seed, *self.stream, index])
-        fewest, most = self.recipe.n_src
-        n_src = int(rng.integers(fewest, most + 1))
-        chosen = rng.choice(len(self.by_instrument), n_src, replace=False)
-        waves, colour = np.zeros((most, SEGMENT), np.float32), np.ones((most, BINS), np.float32)
-        places, told = np.zeros(most, np.int64), np.zeros(len(INSTRUMENTS), np.float32)
-        for k, recordings in enumerate(self.by_instrument[i] for i in chosen):
-            for _ in range(1 + (rng.random() < self.recipe.doubled)):
-                self._add(waves[k], recordings[rng.integers(len(recordings))], rng)
-            colour[k] = self._colour(rng)
-            places[k] = INSTRUMENTS.index(recordings[0].instrument)
-            told[places[k]] = 1
-        if rng.random() < self.recipe.untold:
-            told[:] = 1
-        item = {"waves": waves / n_src, "colour": colour, "places": places, "told": told}
-        return {name: torch.from_numpy(value) for name, value in item.items()}
-
-    def _add(self, wave: NDArray, recording: Stored, rng: np.random.Generator) -> None:
-        start, (low, high) = self.store.place(recording, rng)
-        samples = self.store.wave(recording, start)
-        gain = 10 ** (rng.normal(0, self.recipe.level) / 20) if self.recipe.level else 1.0
-        wave[: len(samples)] += (samples * 2 - (high + low)) / (high - low) * np.float32(gain)
-
-    def _colour(self, rng: np.random.Generator) -> NDArray:
-        points = rng.normal(0, self.recipe.colour, _OCTAVES) if self.recipe.colour else [0.0]
-        octaves = np.log2(np.maximum(np.arange(BINS), 1))
-        return 10 ** (np.interp(octaves, np.arange(len(points)), points) / 20)
-
-
-def _group(store: SpectrogramStore, max_src: int, advice: str) -> list[list[Stored]]:
+def by_instrument(store: SpectrogramStore, max_src: int, advice: str) -> list[list[Stored]]:
     """Recordings of each instrument that there are any of.
 
     Raises:

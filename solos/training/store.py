@@ -30,6 +30,8 @@ class Stored:
     instrument: str
     spans: tuple[tuple[int, int], ...]
     """[first, last) STFT frames; each holds at least one segment."""
+    ensemble: str = ""
+    """Common to recordings that were played together."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Crop:
     """Added to each sample after the gain."""
     clip: bool = False
     """Whether samples are clipped to ±1 after that."""
+
+
+def _spans(text: str) -> tuple[tuple[int, int], ...]:
+    return tuple((first, last) for first, last in json.loads(text))
 
 
 class SpectrogramStore:
@@ -61,10 +67,11 @@ class SpectrogramStore:
     def __init__(self, spectrograms: Path, extracted: Path, split: str):
         self.spectrograms = spectrograms
         self.extracted = extracted
-        table = pd.read_csv(spectrograms / "recordings.csv", dtype={"id": str})
+        names = {"id": str, "ensemble": str}
+        table = pd.read_csv(spectrograms / "recordings.csv", dtype=names, keep_default_na=False)
         table = table[(table["status"] == "ok") & (table["split"] == split)]
         self.recordings = [
-            Stored(row.id, row.instrument, tuple(tuple(span) for span in json.loads(row.spans)))
+            Stored(row.id, row.instrument, _spans(row.spans), getattr(row, "ensemble", ""))
             for row in table.itertuples()
         ]
         if len(self.recordings) < 2:

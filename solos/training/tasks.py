@@ -17,7 +17,8 @@ from solos.models.sop import sop_loss
 from solos.models.weights import load_state, load_strictly
 from solos.signal.fourier import stft
 from solos.signal.warp import log_unwarp, log_warp
-from solos.training.mixes import InformedMixes, MhuMixes, SopMixes
+from solos.training.informed import InformedMixes
+from solos.training.mixes import MhuMixes, SopMixes
 from solos.training.store import SpectrogramStore
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class MhuTask:
 
 
 class InformedTask:
-    """A network that is told who may play: mixes of different instruments, their SDR."""
+    """A network that is told who may play: mixes of 2 or more instruments, their SDR."""
 
     def __init__(self, recipe: InformedRecipe, seed: int, train: SpectrogramStore, val):
         self.recipe, self.seed, self.train, self.val = recipe, seed, train, val
