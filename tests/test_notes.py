@@ -348,7 +348,7 @@ def test_soloists_play_the_scores_of_their_split():
         return [Voice("w", 0, 100, line + np.array([0, 0, low])) for low in (38, 50, 62, 74)]
 
     voices = {"train": [work(0)], "val": [work(0.5)]}
-    plans = plan_soloists(voices, Play(recordings=5, seconds=12.0), 0.2, seed=0)
+    plans = plan_soloists(voices, Play(recordings=5, seconds=12.0, ensembles=0), 0.2, seed=0)
     assert len(plans) == 5 * 13
     for plan in plans:
         halves = plan.lines[0][:, 2] % 1
