@@ -131,7 +131,12 @@ def _read_estimates(
         if piece.name not in pieces:
             waves[row] = ["no estimates of this piece"] * len(piece.sources)
             continue
-        paths = {part.index: part.path for part in pieces[piece.name].parts if part.path}
+        separated = pieces[piece.name]
+        if separated.surplus:
+            waves[row] = [f"unusable estimates: {separated.surplus}"] * len(piece.sources)
+            remarks.append(f"{row}, {piece.name} is not scored: {separated.surplus}")
+            continue
+        paths = {part.index: part.path for part in separated.parts if part.path}
         read = [_read_estimate(source, paths) for source in piece.sources]
         waves[row] = [wave for wave, _ in read]
         remarks += [f"{row}, {piece.name}: {remark}" for _, found in read for remark in found]
