@@ -12,8 +12,8 @@ from test_urmp import tone, write_piece
 from solos.commands.scoring import score_folders
 from solos.config.rows import Protocol
 from solos.datasets.urmp import read_pieces
-from solos.media import decoding
 from solos.media.sound import decode, hear, read_audio
+from solos.media.track import is_odd
 from solos.preparation import recordings
 from solos.preparation.pieces import prepare_audio
 
@@ -24,7 +24,7 @@ ODD = [44056, 47952, 11024, 192_001, 1_000_003]
 @pytest.mark.parametrize("rate", ODD)
 def test_an_odd_rate_is_read_well_and_soon(rate, tmp_path):
     """By whole numbers, 44056 Hz alone would take a filter of 2 GB."""
-    assert decoding.is_odd(rate)
+    assert is_odd(rate)
     soundfile.write(tmp_path / "a.wav", tone(500, 1.5, rate), rate, subtype="FLOAT")
     began = time.monotonic()
     wave, remarks = hear(tmp_path / "a.wav")
@@ -38,7 +38,7 @@ def test_an_odd_rate_is_read_well_and_soon(rate, tmp_path):
 
 def test_usual_rates_are_not_odd():
     usual = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 50000, 88200, 96000)
-    assert not any(map(decoding.is_odd, (*usual, 176_400, 192_000, 384_000)))
+    assert not any(map(is_odd, (*usual, 176_400, 192_000, 384_000)))
 
 
 def test_an_odd_rate_in_a_reference_an_estimate_and_a_recording(tmp_path):

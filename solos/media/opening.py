@@ -8,6 +8,9 @@ import av
 
 from solos.media.errors import DOUBTFUL, MACHINES, MediaError, failure
 
+BARE = ("mp3", "aac", "ac3", "eac3")
+"""Formats that are a codec's frames and no more: what they say of time is reckoned by FFmpeg."""
+
 
 def locator(path: Path) -> str:
     """A file's name as FFmpeg takes it for nothing else: no option, protocol or address."""
@@ -39,37 +42,25 @@ def time_zero(container: av.container.InputContainer) -> float:
     return (container.start_time or 0) / av.time_base
 
 
-def new_counts(path: Path) -> list[float]:
-    """Seconds by which ffmpeg moves a film's pictures where its timestamps begin anew.
-
-    Broadcasts and discs joined together count from the start in each piece (libavformat's
-    AVFMT_TS_DISCONT). Empty for other files, and for those without pictures.
-    """
-    moves, last = [], None
-    with opened(path) as container:
-        if not (is_discontinuous(container) and container.streams.video):
-            return []
-        for packet in packets(container, container.streams.video[0]):
-            if packet.dts is None:
-                continue
-            time, length = (float(n * packet.time_base) for n in (packet.dts, packet.duration or 0))
-            if last is not None and is_new_count(time - last):
-                moves.append(last - time)
-            last = time + length
-    return moves
-
-
 def is_discontinuous(container: av.container.InputContainer) -> bool:
-    """Whether the timestamps of a file of this format may begin anew."""
+    """Whether timestamps may begin anew within a file: those of broadcasts, discs, chained Oggs.
+
+    Joined together, each counts from its own start (libavformat's AVFMT_TS_DISCONT).
+    """
     return bool(container.format.flags & 0x200)
 
 
-def is_new_count(late: float) -> bool:
-    """Whether there timestamps that are ``late`` seconds later than due are those of a new count.
+def duration_said(container: av.container.InputContainer) -> float:
+    """Seconds that a container says it lasts; 0 where it does not, or FFmpeg guesses by bit rate.
 
-    By ffmpeg's rule: back by a tenth of a second, or ahead by ten.
+    A bare stream of frames may say it in its first one: then, if there are fewer than it says,
+    these seconds would take more bytes than the file has.
     """
-    return not -0.1 <= late <= 10.0
+    seconds = (container.duration or 0) / av.time_base
+    if container.format.name not in BARE:
+        return seconds
+    rate = container.streams.audio[0].codec_context.bit_rate or 0
+    return seconds if seconds * rate / 8 > 1.02 * container.size else 0.0
 
 
 def packets(

@@ -57,6 +57,7 @@ def film(source: Path, found: Probe) -> ffmpeg.Stream:
     they count from. So they are kept, and what comes is scaled to what they know.
     """
     as_stored = {"noautorotate": None, "reinit_filter:v": 0}
+    as_stored |= {"itsoffset": found.late} if found.late else {}
     stream = ffmpeg.input(locator(source), threads=1, **as_stored)
     stream = stream["V:0"].filter("scale", *found.stored)
     for turn in found.turns:

@@ -7,7 +7,13 @@ import av
 import numpy as np
 
 from solos.media.errors import MediaError
-from solos.media.opening import opened, packets, time_zero
+from solos.media.opening import (
+    duration_said,
+    is_discontinuous,
+    opened,
+    packets,
+    time_zero,
+)
 
 _LOOKED_AT = 500  # packets in which a film's first picture is looked for
 
@@ -26,6 +32,8 @@ class Probe:
     """Width and height of the picture as it is stored: phones store it turned."""
     turns: tuple[tuple[str, ...], ...] = ()
     """The ffmpeg filters, with arguments, that turn a stored picture to how it is shown."""
+    late: float = 0.0
+    """Seconds that ffmpeg would lose when it reads the pictures alone (see :func:`_late`)."""
 
 
 def probe(path: Path) -> Probe:
@@ -35,7 +43,7 @@ def probe(path: Path) -> Probe:
         MediaError: it is missing, or no media file (or one cut before its index).
     """
     with opened(path) as container:
-        duration = (container.duration or 0) / av.time_base
+        duration = duration_said(container)
         audio = bool(container.streams.audio)
         video = [stream for stream in container.streams.video if not _is_cover(stream)]
         if not video:
@@ -43,7 +51,18 @@ def probe(path: Path) -> Probe:
         stored, matrix = _first_picture(container, video[0])
         turned = abs(matrix[0, 1]) > abs(matrix[0, 0])
         shown = stored[::-1] if turned else stored
-        return Probe(duration, audio, *shown, stored, _turns(matrix, turned))
+        turns, late = _turns(matrix, turned), _late(container, video[0])
+        return Probe(duration, audio, *shown, stored, turns, late)
+
+
+def _late(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """Seconds from a file's time zero to its pictures, if ffmpeg forgets them.
+
+    In broadcasts it counts from the first of those streams alone that it is asked for.
+    """
+    if not is_discontinuous(container) or stream.start_time is None:
+        return 0.0
+    return max(0.0, float(stream.start_time * stream.time_base) - time_zero(container))
 
 
 def _first_picture(
