@@ -1,22 +1,28 @@
 """Names, rotations, starts and changes within a file: dealt with once, for whatever opens media."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from test_media import SETTINGS, extract, ffmpeg
+from test_urmp import write_piece
 
 from solos.commands.cli import main
 from solos.config.data import Extract
 from solos.datasets.index import Recording, read_index, write_index
+from solos.datasets.urmp import read_pieces
+from solos.media import sound
 from solos.media.crops import equal_boxes
+from solos.media.errors import MediaError
 from solos.media.pictures import extract_crops
 from solos.media.probe import check_complete, probe
 from solos.media.sound import decode, read_audio
 from solos.models.weights import build_network, save_network
 from solos.preparation import recordings
+from solos.preparation.pieces import prepare_frames
 from solos.storage.pictures import read_frames
 
 FAST = ("-c:v", "libx264", "-preset", "ultrafast")
@@ -215,3 +221,34 @@ def test_films_of_players_with_awkward_names(tmp_path, monkeypatch):
     archives = [Path("Bach: duet/1.zip")]
     settings = Extract(short_side=32, jpeg_quality=2)
     assert extract_crops(relative, [(0, 0, 96, 128)], archives, settings)[0] == 16
+
+
+@pytest.mark.parametrize("turn", [90, 270])
+def test_urmps_players_are_cut_out_of_a_turned_film(turn, tmp_path):
+    folder = write_piece(tmp_path, "01_Jupiter_vn_vc")
+    phone(tmp_path, turn).rename(folder / f"Vid_{folder.name}.mp4")
+    (piece,) = read_pieces(tmp_path)
+    remark = prepare_frames(piece, tmp_path, SETTINGS, 2.0, {})
+    assert remark == ""
+    for k, level in ((1, 0x30), (2, 0xC0)):
+        frames = read_frames(tmp_path / f"{k}.zip", [0, 15])
+        assert frames.shape == (2, 128, 48, 3) and frames.mean() == pytest.approx(level, abs=4)
+    whole = {(piece.name, 2): (0, 64, 96, 64)}  # the lower half: out of the stored picture
+    assert prepare_frames(piece, tmp_path, SETTINGS, 2.0, whole) == ""
+
+
+def test_sound_beyond_what_a_wav_counts_is_decoded_to_one_that_counts_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(sound, "_LARGEST_WAV", 1000)
+    ffmpeg("-f", "lavfi", "-i", burst(1.6, 3), tmp_path / "a.mp3")
+    wav, _ = decode(tmp_path / "a.mp3", tmp_path)
+    assert soundfile.info(wav).format == "RF64"
+    np.testing.assert_allclose(clicks(read_audio(wav)), [1.6], atol=0.05)
+
+
+def test_a_name_that_is_no_utf8(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    phone(tmp_path, 90).rename(path)
+    wav, _ = decode(path, tmp_path)
+    np.testing.assert_allclose(clicks(read_audio(wav)), [1.0], atol=0.05)
+    with pytest.raises(MediaError, match="its name is not in UTF-8: rename it"):
+        extract(path, tmp_path / "out")

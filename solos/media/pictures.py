@@ -55,7 +55,14 @@ def film(source: Path, found: Probe) -> ffmpeg.Stream:
 
     ffmpeg would build its filters anew where a picture's size changes, and with them the time that
     they count from. So they are kept, and what comes is scaled to what they know.
+
+    Raises:
+        MediaError: its name is none that can be handed to ffmpeg.
     """
+    try:
+        str(source).encode()
+    except UnicodeEncodeError:
+        raise MediaError("unreadable", "its name is not in UTF-8: rename it") from None
     as_stored = {"noautorotate": None, "reinit_filter:v": 0}
     as_stored |= {"itsoffset": found.late} if found.late else {}
     stream = ffmpeg.input(locator(source), threads=1, **as_stored)

@@ -4,6 +4,7 @@ Block by block, so that memory does not grow with its length.
 """
 
 import math
+import os
 import wave
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -61,7 +62,7 @@ def decode(path: Path, folder: Path) -> tuple[Path, str]:
 def _is_plain(path: Path, sound: Sound, n_samples: int) -> bool:
     """Whether libsndfile reads the same in a file."""
     try:
-        about = soundfile.info(path)
+        about = soundfile.info(os.fsencode(path))  # a name need not be UTF-8
     except soundfile.LibsndfileError:
         return False
     same = (about.samplerate, about.channels, about.frames)
