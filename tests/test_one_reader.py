@@ -29,7 +29,7 @@ def test_an_odd_rate_is_read_well_and_soon(rate, tmp_path):
     began = time.monotonic()
     wave, remarks = hear(tmp_path / "a.wav")
     again = read_audio(decode(tmp_path / "a.wav", tmp_path)[0])
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert remarks == [] and len(wave) == pytest.approx(1.5 * 11025, abs=2)
     expected = tone(500, 1.5, 11025)[: len(wave)]
     for found in (wave[: len(expected)], again[: len(expected)]):

@@ -250,5 +250,39 @@ def test_a_name_that_is_no_utf8(tmp_path):
     phone(tmp_path, 90).rename(path)
     wav, _ = decode(path, tmp_path)
     np.testing.assert_allclose(clicks(read_audio(wav)), [1.0], atol=0.05)
+    plain = wav.rename(tmp_path / os.fsdecode(b"caf\xe9.wav"))
+    assert soundfile.info(decode(plain, tmp_path)[0]).frames == 2 * 44100
     with pytest.raises(MediaError, match="its name is not in UTF-8: rename it"):
         extract(path, tmp_path / "out")
+
+
+def late(folder: Path, which: str) -> Path:
+    ffmpeg(*film(1.6, 3, "96x64"), folder / "plain.mkv")
+    other = "v" if which == "a" else "a"
+    mapped = ("-map", f"0:{other}", "-map", f"1:{which}", "-c", "copy", folder / "late.mkv")
+    ffmpeg("-i", folder / "plain.mkv", "-itsoffset", "0.7", "-i", folder / "plain.mkv", *mapped)
+    return folder / "late.mkv"
+
+
+def changing(folder: Path) -> Path:
+    sizes = ("96x64", "48x32", "96x64")
+    return joined(folder / "a.ts", *(film(1.6, 3, size, "-c:a", "aac") for size in sizes))
+
+
+FILMS = {
+    "late sound": (lambda folder: late(folder, "a"), [2.3], [1.6]),
+    "late pictures": (lambda folder: late(folder, "v"), [1.6], [2.3]),
+    "another size": (changing, [1.6, 4.6, 7.6], [1.6, 4.6, 7.6]),
+}
+
+
+@pytest.mark.parametrize("kind", FILMS)
+def test_a_sources_film_keeps_its_time(kind, separate, tmp_path):
+    make, expected, flashed = FILMS[kind]
+    assert separate("mhunet", make(tmp_path), "--instruments", "horn", "--video")[0] == 0
+    (tmp_path / "again").mkdir()
+    _, wave, brightness = extract(tmp_path / "out" / "Horn.mp4", tmp_path / "again")
+    np.testing.assert_allclose(clicks(wave), expected, atol=0.05)
+    flashes = (np.flatnonzero(np.diff((brightness > 128).astype(int)) > 0) + 1) / 8
+    assert len(flashes) == len(flashed)
+    assert min(flashes - flashed) >= -0.05 and max(flashes - flashed) < 0.18

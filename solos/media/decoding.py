@@ -39,7 +39,8 @@ def listening(path: Path) -> Iterator["Sound"]:
 class Sound:
     """A sound being read: ``rate`` in Hz, ``channels``, ``layout`` (FFmpeg's name of them).
 
-    ``facts`` are complete when all ``blocks`` are read.
+    ``seconds_said`` is what its container says, 0 if nothing; ``facts`` are complete when all
+    ``blocks`` are read.
     """
 
     def __init__(self, path: Path, container: av.container.InputContainer):
@@ -53,6 +54,7 @@ class Sound:
             raise MediaError("no_audio", "the audio stream holds nothing that can be decoded")
         frame = self._first
         self.rate = COMMON_RATE if is_odd(frame.sample_rate) else frame.sample_rate
+        self.seconds_said = duration_said(container)
         self.channels, self.layout = frame.layout.nb_channels, frame.layout.name
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
@@ -128,7 +130,7 @@ class Sound:
         seconds, share = self.facts.seconds, chunk_share(self._path)
         if share > 1:
             return lacking(seconds, seconds * share, exact=True)
-        said = duration_said(self._container)
+        said = self.seconds_said
         if self._container.streams.video:  # whose duration it may be
             said = float((self._stream.duration or 0) * self._stream.time_base)
         return lacking(seconds, said, exact=False)

@@ -4,7 +4,6 @@ Block by block, so that memory does not grow with its length.
 """
 
 import math
-import os
 import wave
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ BLOCK = 1 << 19
 _ZERO_CROSSINGS, _ROLLOFF, _BETA = 64, 0.9475937167399596, 14.769656459379492
 # A long Kaiser window (librosa's "kaiser_best"): flat to 0.2 dB up to 5.2 kHz of 5.5.
 _LOSSLESS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "FLAC")
-_LARGEST_WAV = 2**32 - 2**12  # bytes that its header can count
+_LARGEST_WAV = 2**31  # bytes, with room for a container's error: a header counts up to 2^32
 
 
 def decode(path: Path, folder: Path) -> tuple[Path, str]:
@@ -45,29 +44,30 @@ def decode(path: Path, folder: Path) -> tuple[Path, str]:
     Raises:
         MediaError: missing, unreadable, no_audio or undecodable.
     """
-    with listening(path) as sound:
-        n_samples = sum(block.shape[1] for block in sound.blocks())
-        if _is_plain(path, sound, n_samples):
-            return path, "; ".join(sound.facts.remarks())
+    plain = _plain_kind(path)
+    if plain:
+        with listening(path) as sound:
+            n_samples = sum(block.shape[1] for block in sound.blocks())
+            if plain == (sound.rate, sound.channels, n_samples) and not sound.facts.healed:
+                return path, "; ".join(sound.facts.remarks())
     wav = folder / "sound.wav"
     with listening(path) as sound:
-        size = 4 * n_samples * sound.channels
+        size = 4 * sound.channels * sound.rate * (sound.seconds_said or math.inf)
         about = {"format": "WAV" if size < _LARGEST_WAV else "RF64", "subtype": "FLOAT"}
         with soundfile.SoundFile(wav, "w", sound.rate, sound.channels, **about) as target:
             for block in sound.blocks():
                 target.write(block.T)
-    return wav, "; ".join(sound.facts.remarks())
+        return wav, "; ".join(sound.facts.remarks())
 
 
-def _is_plain(path: Path, sound: Sound, n_samples: int) -> bool:
-    """Whether libsndfile reads the same in a file."""
+def _plain_kind(path: Path) -> tuple[int, int, int] | None:
+    """Rate, channels and samples of a file that libsndfile reads without loss."""
     try:
-        about = soundfile.info(os.fsencode(path))  # a name need not be UTF-8
-    except soundfile.LibsndfileError:
-        return False
+        about = soundfile.info(path)
+    except (soundfile.LibsndfileError, UnicodeEncodeError):  # it is told names of UTF-8 alone
+        return None
     same = (about.samplerate, about.channels, about.frames)
-    plain = about.format in _LOSSLESS and not sound.facts.healed
-    return plain and same == (sound.rate, sound.channels, n_samples)
+    return same if about.format in _LOSSLESS else None
 
 
 def hear(path: Path, subject: str = "") -> tuple[NDArray[np.float32], list[str]]:
