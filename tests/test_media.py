@@ -192,7 +192,7 @@ def test_a_stopped_ffmpeg_says_nothing_of_the_recording(how, tmp_path, monkeypat
 
     def stopped(*arguments, **options):
         process = fast(*arguments, **options)
-        time.sleep(0.3)
+        time.sleep(0.05)
         process.send_signal(how)
         return process
 

@@ -14,6 +14,9 @@ from PIL import Image
 
 from solos.errors import UserError
 from solos.media.crops import Box
+from solos.media.opening import locator
+from solos.media.pictures import film
+from solos.media.probe import probe
 from solos.media.process import run_ffmpeg
 
 REPORT = "separation.json"
@@ -53,8 +56,11 @@ def write_sounds(
     rate: int,
     length: int,
     subtype: str,
-) -> None:
+) -> list[str]:
     """Write (n_src, n) stretches of estimates as they come, a WAV a source, cut to ``length``.
+
+    Returns:
+        Which ones go beyond full scale, where 16 bits cut them (floats keep them), as remarks.
 
     Raises:
         UserError: they would be larger than a WAV can be.
@@ -63,15 +69,23 @@ def write_sounds(
         raise UserError(
             f"{length / rate / 3600:.1f} h are more than a WAV holds: see --bits, --rate"
         )
+    peaks = np.zeros(len(paths))
     with ExitStack() as stack:
         sounds = [
             stack.enter_context(soundfile.SoundFile(path, "w", rate, 1, subtype)) for path in paths
         ]
         for stretch in stretches:
+            peaks = np.maximum(peaks, np.abs(stretch).max(axis=1, initial=0))
             for sound, wave in zip(sounds, stretch, strict=True):
                 sound.write(wave[: length - sound.frames])
     for path in paths:
         _forget_time(path)
+    loud = [(path.name, peak) for path, peak in zip(paths, peaks, strict=True) if peak > 1]
+    return [
+        f"{name} is cut at full scale, reaching {peak:.3g} of it: --bits 32"
+        for name, peak in loud
+        if subtype == "PCM_16"
+    ]
 
 
 def _forget_time(wav: Path) -> None:
@@ -87,11 +101,11 @@ def write_film(path: Path, *, video: Path, box: Box, sound: Path) -> None:
     """A region of a video with another sound (H.264 and AAC)."""
     x, y, width, height = box
     even = (width // 2 * 2, height // 2 * 2, x, y)  # colour is stored for pairs of pixels
-    picture = ffmpeg.input(str(video.absolute()))["V:0"].filter("crop", *even)
+    picture = film(video, probe(video)).filter("crop", *even)
     exact = {"fflags": "+bitexact", "flags": "+bitexact", "map_metadata": -1}
     codecs = {"vcodec": "libx264", "pix_fmt": "yuv420p", "preset": "veryfast", "acodec": "aac"}
-    wave = ffmpeg.input(str(sound.absolute()))["a:0"]
-    run_ffmpeg([ffmpeg.output(picture, wave, str(path.absolute()), **codecs, **exact)])
+    wave = ffmpeg.input(locator(sound))["a:0"]
+    run_ffmpeg([ffmpeg.output(picture, wave, locator(path), **codecs, **exact)])
 
 
 def write_map(path: Path, picture: NDArray[np.uint8], energies: NDArray[np.float32]) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import soundfile
 
-from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
+from solos import SAMPLE_RATE, SEGMENT
 from solos.commands import outputs
 from solos.commands.common import progress_bar
 from solos.commands.sources import Wanted, player_boxes
@@ -18,7 +19,7 @@ from solos.config.data import Extract
 from solos.errors import UserError
 from solos.media.crops import Box
 from solos.media.errors import MediaError
-from solos.media.pictures import extract_crops
+from solos.media.pictures import extract_crops, unequal_ends
 from solos.media.probe import probe
 from solos.media.sound import decode, read_blocks, resample_blocks
 from solos.models.inputs import whole_frames
@@ -26,6 +27,8 @@ from solos.separation.separator import Separator
 from solos.separation.targets import block_pictures, picture_targets
 from solos.storage.files import file_hash
 from solos.storage.pictures import count_frames, read_frames
+
+log = logging.getLogger(__name__)
 
 SUBTYPES = {16: "PCM_16", 32: "FLOAT"}
 """libsndfile's names of samples of so many bits."""
@@ -54,14 +57,17 @@ def separate_file(path: Path, folder: Path, job: Job) -> dict:
     names += [*(["map.png"] if job.options.map else []), outputs.REPORT]
     with outputs.published(folder, names, job.options.overwrite) as scratch:
         recording = open_recording(path, scratch, job)
-        rate, length = write_estimates(recording, scratch, job)
+        rate, length, cut = write_estimates(recording, scratch, job)
         if job.options.video:
             write_films(recording, scratch, job)
         if job.options.map:
             write_map(recording, scratch / "map.png", job)
-        report = make_report(recording, job, rate, length, names)
+        remarks = [*recording.remarks, *cut]
+        report = make_report(recording, job, rate, length, names) | {"remarks": remarks}
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
         (scratch / outputs.REPORT).write_text(text, encoding="utf-8")
+    for remark in remarks:
+        log.warning("%s: %s", path, remark)
     if not (job.options.quiet or job.options.json):
         for name in names:
             print(folder / name)
@@ -91,8 +97,6 @@ def open_recording(path: Path, scratch: Path, job: Job) -> Recording:
         raise UserError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
     try:
         sound, remark = decode(source, scratch)
-        if not soundfile.info(sound).frames:
-            raise MediaError("no_audio", "the file holds no sound")
     except MediaError as error:
         hint = "" if job.options.audio or error.status != "no_audio" else ": give it with --audio"
         raise UserError(f"{source}: {error}{hint}") from None
@@ -103,7 +107,7 @@ def open_recording(path: Path, scratch: Path, job: Job) -> Recording:
 
 
 def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job) -> Recording:
-    remarks = [remark] if remark else []
+    remarks = remark.split("; ") if remark else []
     if not (job.separator.needs_frames or job.options.video):
         return Recording(path, sound, (0, 0), (), (), remarks)
     found = probe(path)
@@ -117,16 +121,13 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
     regions = [*boxes, *([(0, 0, width, height)] if job.options.map else [])]
     archives = [scratch / f"{k}.zip" for k in range(len(regions))]
     n_frames, complaint = extract_crops(path, regions, archives, job.pictures, job.separator.aspect)
-    about = soundfile.info(sound)
-    lacking = about.frames / about.samplerate - n_frames / FRAME_RATE
-    if lacking > 1:
-        remarks.append(f"the pictures end {lacking:.1f} s before the sound")
-    remarks += [complaint] if complaint else []
+    remarks += [unequal_ends(n_frames, soundfile.info(sound).duration), complaint]
+    remarks = [remark for remark in remarks if remark]
     return Recording(path, sound, (width, height), boxes, archives, remarks)
 
 
-def write_estimates(recording: Recording, folder: Path, job: Job) -> tuple[int, int]:
-    """Write a WAV a source; returns their rate (Hz) and length (samples)."""
+def write_estimates(recording: Recording, folder: Path, job: Job) -> tuple[int, int, list[str]]:
+    """Write a WAV a source; returns their rate (Hz) and length (samples), and remarks."""
     options, recipe = job.options, job.separator.recipe
     about = soundfile.info(recording.sound)
     players = [
@@ -147,8 +148,8 @@ def write_estimates(recording: Recording, folder: Path, job: Job) -> tuple[int, 
             rate, length = about.samplerate, about.frames
             waves = resample_blocks(waves, SAMPLE_RATE, rate)
         paths = [folder / f"{source.name}.wav" for source in job.sources]
-        outputs.write_sounds(paths, waves, rate, length, SUBTYPES[options.bits])
-    return rate, length
+        cut = outputs.write_sounds(paths, waves, rate, length, SUBTYPES[options.bits])
+    return rate, length, cut
 
 
 def write_films(recording: Recording, folder: Path, job: Job) -> None:
@@ -208,5 +209,4 @@ def make_report(
         "segments": {"count": count, "samples": SEGMENT, "overlap": options.overlap},
         "options": {"batch_size": options.batch_size, "pictures": pictures},
         "versions": versions(),
-        "remarks": list(recording.remarks),
     }

@@ -26,14 +26,13 @@ from solos.errors import UserError
 from solos.evaluation.scores import score_rows, skip_segment
 from solos.evaluation.segments import Piece, Segment, Source, read_segments
 from solos.media.errors import MediaError
-from solos.media.sound import peak_samples, read_audio
+from solos.media.sound import hear
 from solos.preparation.pieces import prepare_audio
 
 log = logging.getLogger(__name__)
 
 Estimates = Mapping[str, list[NDArray | str]]
 """Of a piece: for each system, each source's samples at 11,025 Hz, or why there are none."""
-_CLIPPED = 10  # samples at full scale from which a file is called clipped
 
 
 def score_folders(
@@ -132,7 +131,12 @@ def _read_estimates(
         if piece.name not in pieces:
             waves[row] = ["no estimates of this piece"] * len(piece.sources)
             continue
-        paths = {part.index: part.path for part in pieces[piece.name].parts if part.path}
+        separated = pieces[piece.name]
+        if separated.surplus:
+            waves[row] = [f"unusable estimates: {separated.surplus}"] * len(piece.sources)
+            remarks.append(f"{row}, {piece.name} is not scored: {separated.surplus}")
+            continue
+        paths = {part.index: part.path for part in separated.parts if part.path}
         read = [_read_estimate(source, paths) for source in piece.sources]
         waves[row] = [wave for wave, _ in read]
         remarks += [f"{row}, {piece.name}: {remark}" for _, found in read for remark in found]
@@ -145,10 +149,11 @@ def _read_estimate(source: Source, paths: Mapping[int, Path]) -> tuple[NDArray |
     if not files:
         return f"no estimate of {source.instrument}", []
     try:
-        remarks = [f"{path.name} is clipped" for path in files if peak_samples(path) >= _CLIPPED]
-        waves = [read_audio(path) for path in files]
+        heard = [hear(path) for path in files]
     except MediaError as error:
         return f"estimate of {source.instrument}: {error}", []
+    waves = [wave for wave, _ in heard]
+    remarks = [remark for _, found in heard for remark in found]
     if len(files) < len(source.parts):
         names = ", ".join(path.name for path in files)
         remarks.append(f"{names} is taken for all of {source.instrument}, parts {source.label}")

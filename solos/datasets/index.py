@@ -6,8 +6,8 @@ part of: those of one name were played together, from the same moment on.
 
 Spans are the stretches in which the player's hands are visible, as Solos publishes them: frame
 numbers ``[start, end]`` at 25 fps, whatever the video's own rate. In the file they are JSON. A
-``url`` without a scheme is a path relative to the table's folder, so that the table of a local
-data set holds the same bytes wherever it lies.
+``url`` without a scheme, or with the name of a file there (``Bach: Suite.mp3``), is a path relative
+to the table's folder, so that the table of a local data set holds the same bytes wherever it lies.
 """
 
 import csv
@@ -153,13 +153,20 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # longer than a file's name can be
+        return False
+
+
 def _recording(row: dict[str, str], folder: Path) -> Recording:
     identity, instrument, url = (row[column] or "" for column in COLUMNS[:3])
     if not _SAFE_ID.fullmatch(identity):
         raise ValueError(f"id {identity!r} must be of letters, digits, _ and - (it names files)")
     if not instrument or not url:
         raise ValueError(f"{identity}: instrument and url must not be empty")
-    if not urlsplit(url).scheme:
+    if not urlsplit(url).scheme or _is_file(folder / url):
         url = (folder / url).as_uri()
     split = row.get("split") or ""
     if split not in SPLITS:

@@ -53,6 +53,8 @@ class Piece:
     video: Path | None
     problem: str
     """Why the piece can't be used; empty as a rule."""
+    surplus: str = ""
+    """Which of its files are more than there can be, the problem of anybody's estimates too."""
 
 
 def read_pieces(root: Path | str) -> list[Piece]:
@@ -84,20 +86,31 @@ def _read_piece(folder: Path) -> Piece:
     unknown = [code for code in codes if code not in CODES]
     parts = () if unknown else tuple(_part(folder, k, code) for k, code in enumerate(codes, 1))
     problem = f"unknown instrument code(s) {', '.join(unknown)}" if unknown else _problem(parts)
-    extra = len(list(folder.glob("AuSep_*.wav"))) - len(parts)
-    if not problem and extra:
-        problem = f"{extra} more AuSep file(s) than the folder's name has instruments"
-    mix, video = _only(folder, "AuMix_*.wav"), _only(folder, "Vid_*.mp4")
-    return Piece(folder.name, mix, parts, video, problem)
+    mix, video = _first(folder, "AuMix_*.wav"), _first(folder, "Vid_*.mp4")
+    surplus = "" if unknown else _surplus(folder, [mix, video, *(part.path for part in parts)])
+    return Piece(folder.name, mix, parts, video, problem or surplus, surplus)
 
 
 def _part(folder: Path, k: int, code: str) -> Part:
-    return Part(k, CODES[code], _only(folder, f"AuSep_{k}_*.wav"))
+    return Part(k, CODES[code], _first(folder, f"AuSep_{k}_*.wav"))
 
 
-def _only(folder: Path, pattern: str) -> Path | None:
-    found = sorted(path for path in folder.glob(pattern) if path.is_file())
-    return found[0] if found else None
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if path.is_file())
+
+
+def _first(folder: Path, pattern: str) -> Path | None:
+    return next(iter(_files(folder, pattern)), None)
+
+
+def _surplus(folder: Path, taken: Sequence[Path | None]) -> str:
+    """Which files nobody asked for: of two for one part, either may be meant."""
+    for kind, pattern in (("AuSep", "AuSep_*.wav"), ("AuMix", "AuMix_*.wav"), ("Vid", "Vid_*.mp4")):
+        more = [path.name for path in _files(folder, pattern) if path not in taken]
+        if more:
+            names = ", ".join(more[:3])
+            return f"{len(more)} more {kind} file(s) than the folder's name has room for: {names}"
+    return ""
 
 
 def _problem(parts: Sequence[Part]) -> str:

@@ -1,5 +1,7 @@
-"""Media files as ffmpeg and PyAV read them: probed, their sound resampled, their pictures cropped.
+"""Media files: PyAV decodes their sound, ffmpeg their pictures.
 
 A path comes in, samples or archives of pictures go out, or a ``MediaError`` whose reason is the
-recording. May import ``config`` and ``storage``.
+recording. ``opening`` is where names and time zero are understood, ``clock`` and ``track`` put
+sound in its place in time, ``facts`` says what is remarkable about it. May import ``config`` and
+``storage``.
 """

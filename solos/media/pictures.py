@@ -9,6 +9,8 @@ import ffmpeg
 from solos import FRAME_RATE
 from solos.config.data import Aspect, Extract
 from solos.media.errors import MediaError
+from solos.media.opening import locator
+from solos.media.probe import Probe, probe
 from solos.media.process import run_ffmpeg
 from solos.storage.pictures import pack_frames
 
@@ -31,7 +33,7 @@ def extract_crops(
     Raises:
         MediaError: nothing can be decoded.
     """
-    stream = at_frame_rate(ffmpeg.input(str(source.absolute()), threads=1)).split()
+    stream = at_frame_rate(film(source, probe(source))).split()
     with TemporaryDirectory(dir=archives[0].parent) as scratch:
         folders = [Path(scratch) / str(k) for k in range(len(boxes))]
         outputs = []
@@ -48,9 +50,40 @@ def extract_crops(
     return n_frames, complaint
 
 
+def film(source: Path, found: Probe) -> ffmpeg.Stream:
+    """A file's pictures as players show them, all as large as the first, from its time zero on.
+
+    ffmpeg would build its filters anew where a picture's size changes, and with them the time that
+    they count from. So they are kept, and what comes is scaled to what they know.
+
+    Raises:
+        MediaError: its name is none that can be handed to ffmpeg.
+    """
+    try:
+        str(source).encode()
+    except UnicodeEncodeError:
+        raise MediaError("unreadable", "its name is not in UTF-8: rename it") from None
+    as_stored = {"noautorotate": None, "reinit_filter:v": 0}
+    as_stored |= {"itsoffset": found.late} if found.late else {}
+    stream = ffmpeg.input(locator(source), threads=1, **as_stored)
+    stream = stream["V:0"].filter("scale", *found.stored)
+    for turn in found.turns:
+        stream = stream.filter(*turn)
+    # What is turned must not tell the next player to turn it again.
+    return stream.filter("sidedata", "delete", "DISPLAYMATRIX") if found.turns else stream
+
+
 def at_frame_rate(stream: ffmpeg.Stream) -> ffmpeg.Stream:
     """What the screen shows at each n/8 s: ``round=up`` never takes a picture before its time."""
-    return stream["V:0"].filter("fps", fps=FRAME_RATE, start_time=0, round="up")
+    return stream.filter("fps", fps=FRAME_RATE, start_time=0, round="up")
+
+
+def unequal_ends(n_frames: int, seconds: float) -> str:
+    """A remark where pictures end more than a second before or after ``seconds`` of sound."""
+    lacking = seconds - n_frames / FRAME_RATE
+    if abs(lacking) <= 1.0:
+        return ""
+    return f"the video ends {abs(lacking):.1f} s {'before' if lacking > 0 else 'after'} the audio"
 
 
 def pictures(

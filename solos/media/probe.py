@@ -1,12 +1,21 @@
-"""What a media file holds, found out without decoding it."""
+"""What a media file holds, found out without decoding it (but for its first picture)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import numpy as np
 
-from solos.media.errors import MediaError, failure
+from solos.media.errors import MediaError
+from solos.media.opening import (
+    duration_said,
+    is_discontinuous,
+    opened,
+    packets,
+    time_zero,
+)
+
+_LOOKED_AT = 500  # packets in which a film's first picture is looked for
 
 
 @dataclass(frozen=True)
@@ -17,29 +26,72 @@ class Probe:
     """Seconds; 0 where the container does not say."""
     audio: bool
     width: int
-    """Pixels; 0 without a video stream (cover art is none)."""
+    """Pixels of the picture as players show it; 0 without a video stream (cover art is none)."""
     height: int
+    stored: tuple[int, int] = (0, 0)
+    """Width and height of the picture as it is stored: phones store it turned."""
+    turns: tuple[tuple[str, ...], ...] = ()
+    """The ffmpeg filters, with arguments, that turn a stored picture to how it is shown."""
+    late: float = 0.0
+    """Seconds that ffmpeg would lose when it reads the pictures alone (see :func:`_late`)."""
 
 
 def probe(path: Path) -> Probe:
-    """Look into a media file without decoding it.
+    """Look into a media file without decoding more of it than a picture.
 
     Raises:
         MediaError: it is missing, or no media file (or one cut before its index).
     """
-    try:
-        with av.open(str(path)) as container:
-            if container.format.name == "tty":  # what FFmpeg makes of any .txt: a film of letters
-                raise MediaError("unreadable", "a text, not a media file")
-            video = [stream for stream in container.streams.video if not _is_cover(stream)]
-            size = (video[0].width, video[0].height) if video else (0, 0)
-            duration = (container.duration or 0) / av.time_base
-            return Probe(duration, bool(container.streams.audio), *size)
-    except FileNotFoundError:
-        raise MediaError("missing", "the file is not there") from None
-    except (av.FFmpegError, OSError) as error:
-        reason = f"not a media file, or cut off before its index ({error.strerror or error})"
-        raise failure("unreadable", error.errno, reason) from None
+    with opened(path) as container:
+        duration = duration_said(container)
+        audio = bool(container.streams.audio)
+        video = [stream for stream in container.streams.video if not _is_cover(stream)]
+        if not video:
+            return Probe(duration, audio, 0, 0)
+        stored, matrix = _first_picture(container, video[0])
+        turned = abs(matrix[0, 1]) > abs(matrix[0, 0])
+        shown = stored[::-1] if turned else stored
+        turns, late = _turns(matrix, turned), _late(container, video[0])
+        return Probe(duration, audio, *shown, stored, turns, late)
+
+
+def _late(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """Seconds from a file's time zero to its pictures, if ffmpeg forgets them.
+
+    In broadcasts it counts from the first of those streams alone that it is asked for.
+    """
+    if not is_discontinuous(container) or stream.start_time is None:
+        return 0.0
+    return max(0.0, float(stream.start_time * stream.time_base) - time_zero(container))
+
+
+def _first_picture(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> tuple[tuple[int, int], np.ndarray]:
+    """Width and height, and the 2 x 2 matrix ((a, b), (c, d)) by which (x, y) is shown.
+
+    That is at (a x + c y, b x + d y). A film of which no picture can be decoded has its header's.
+    """
+    for packet, _ in zip(packets(container, stream), range(_LOOKED_AT), strict=False):
+        try:
+            frame = next(iter(packet.decode()), None)
+        except av.FFmpegError:
+            continue
+        if frame:
+            matrix = frame.side_data.get("DISPLAYMATRIX")
+            if matrix is None:
+                return (frame.width, frame.height), np.eye(2)
+            return (frame.width, frame.height), np.frombuffer(bytes(matrix), "<i4").reshape(3, 3)[
+                :2, :2
+            ]
+    return (stream.width, stream.height), np.eye(2)
+
+
+def _turns(matrix: np.ndarray, turned: bool) -> tuple[tuple[str, ...], ...]:
+    across, down = (matrix[1, 0], matrix[0, 1]) if turned else (matrix[0, 0], matrix[1, 1])
+    turns = [("transpose", "cclock_flip")] if turned else []  # rows become columns, no more
+    turns += [("hflip",)] if across < 0 else []
+    return tuple(turns + ([("vflip",)] if down < 0 else []))
 
 
 def check_complete(path: Path) -> Probe:
@@ -49,19 +101,11 @@ def check_complete(path: Path) -> Probe:
         MediaError: as :func:`probe`; or ``truncated``: it ends before its container says.
     """
     found = probe(path)
-    with av.open(str(path)) as container:
-        start = (container.start_time or 0) / av.time_base
-        reached = max((_end(packet) for packet in _packets(container)), default=0.0) - start
+    with opened(path) as container:
+        start = time_zero(container)
+        reached = max((_end(packet) for packet in packets(container)), default=0.0) - start
     require_reach(reached, found)
     return found
-
-
-def _packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
-    """Its packets, up to where it can be read."""
-    try:
-        yield from container.demux()
-    except (av.FFmpegError, OSError):
-        return
 
 
 def _end(packet: av.Packet) -> float:
@@ -76,5 +120,10 @@ def _is_cover(stream: av.VideoStream) -> bool:
 
 
 def require_reach(reached: float, found: Probe) -> None:
+    """Hold a recording to the duration that its container says.
+
+    Raises:
+        MediaError: ``truncated``.
+    """
     if reached < found.duration - max(1.0, 0.05 * found.duration):
         raise MediaError("truncated", f"ends at {reached:.1f} s of {found.duration:.1f} s")

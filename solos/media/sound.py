@@ -4,10 +4,12 @@ Block by block, so that memory does not grow with its length.
 """
 
 import math
+import wave
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import ffmpeg
+import av
 import numpy as np
 import soundfile
 import torch
@@ -16,9 +18,9 @@ from scipy.io import wavfile
 from torchaudio.functional import resample
 
 from solos import SAMPLE_RATE
+from solos.media.decoding import Sound, listening
 from solos.media.errors import MediaError
-from solos.media.probe import probe
-from solos.media.process import run_ffmpeg
+from solos.media.facts import Facts
 from solos.storage.files import atomic
 
 BLOCK = 1 << 19
@@ -26,84 +28,116 @@ BLOCK = 1 << 19
 _ZERO_CROSSINGS, _ROLLOFF, _BETA = 64, 0.9475937167399596, 14.769656459379492
 # A long Kaiser window (librosa's "kaiser_best"): flat to 0.2 dB up to 5.2 kHz of 5.5.
 _LOSSLESS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "FLAC")
-_COMMON_RATE = 48000
-_LARGEST_STEP = 4000  # of a rate over its common divisor with 11025 Hz; the filter grows with it
+_LARGEST_WAV = 2**31  # bytes, with room for a container's error: a header counts up to 2^32
 
 
 def decode(path: Path, folder: Path) -> tuple[Path, str]:
-    """A file that :func:`read_blocks` reads with the sound of any media file at its own rate.
+    """A file with the sound of any media file at its own rate, and what is remarkable about it.
 
-    That is ``path`` itself, or a WAV that ffmpeg decodes into ``folder``: float32, all channels,
-    its first sample the recording's time zero. A rate that has little in common with 11025 Hz
-    (such as 44056 Hz) becomes 48 kHz.
+    The file is ``path`` itself where libsndfile reads it without loss, as it is meant; else a WAV
+    written into ``folder``: float32, all channels, its first sample the recording's time zero. A
+    rate that has little in common with 11025 Hz (such as 44056 Hz) becomes 48 kHz.
 
     Returns:
-        The file, and what ffmpeg complained of (empty as a rule).
+        The file, and remarks (empty as a rule).
 
     Raises:
         MediaError: missing, unreadable, no_audio or undecodable.
     """
-    if _is_readable(path):
-        return path, ""
-    if not probe(path).audio:
-        raise MediaError("no_audio", "the file has no sound")
-    wav, complaint = _decode(path, folder, {})
-    if not _is_readable(wav):
-        wav, complaint = _decode(path, folder, {"osr": _COMMON_RATE})
-    return wav, complaint
+    plain = _plain_kind(path)
+    if plain:
+        with listening(path) as sound:
+            n_samples = sum(block.shape[1] for block in sound.blocks())
+            if plain == (sound.rate, sound.channels, n_samples) and not sound.facts.healed:
+                return path, "; ".join(sound.facts.remarks())
+    wav = folder / "sound.wav"
+    with listening(path) as sound:
+        size = 4 * sound.channels * sound.rate * (sound.seconds_said or math.inf)
+        about = {"format": "WAV" if size < _LARGEST_WAV else "RF64", "subtype": "FLOAT"}
+        with soundfile.SoundFile(wav, "w", sound.rate, sound.channels, **about) as target:
+            for block in sound.blocks():
+                target.write(block.T)
+        return wav, "; ".join(sound.facts.remarks())
 
 
-def _is_readable(path: Path) -> bool:
+def _plain_kind(path: Path) -> tuple[int, int, int] | None:
+    """Rate, channels and samples of a file that libsndfile reads without loss."""
     try:
         about = soundfile.info(path)
-    except soundfile.LibsndfileError:
-        return False
-    step = about.samplerate // math.gcd(about.samplerate, SAMPLE_RATE)
-    return about.format in _LOSSLESS and step <= _LARGEST_STEP
+    except (soundfile.LibsndfileError, UnicodeEncodeError):  # it is told names of UTF-8 alone
+        return None
+    same = (about.samplerate, about.channels, about.frames)
+    return same if about.format in _LOSSLESS else None
 
 
-def _decode(path: Path, folder: Path, rate: dict[str, int]) -> tuple[Path, str]:
-    wav = folder / "sound.wav"
-    timed = {"async": 1, "first_pts": 0, **rate}  # a late start becomes silence, so that time holds
-    stream = ffmpeg.input(str(path.absolute()), threads=1)["a:0"].filter("aresample", **timed)
-    complaint = run_ffmpeg([stream.output(str(wav), acodec="pcm_f32le", rf64="auto")])
-    return wav, complaint
+def hear(path: Path, subject: str = "") -> tuple[NDArray[np.float32], list[str]]:
+    """Any sound as mono float32 (n,) at 11025 Hz, and what is remarkable about it.
+
+    Its amplitude is kept: what was in [-1, 1] is there still, up to the filter's overshoot.
+
+    Args:
+        subject: what remarks call it, if not by the file's name.
+
+    Raises:
+        MediaError: it can't be read.
+    """
+    with _named(path), listening(path) as sound:
+        blocks = list(_mono(sound))
+        return np.concatenate(blocks), sound.facts.remarks(subject or path.name)
 
 
 def read_audio(path: Path) -> NDArray[np.float32]:
-    """Any WAV as mono float32 (n,) at 11025 Hz, in [-1, 1] up to the filter's overshoot.
-
-    Raises:
-        MediaError: it can't be read.
-    """
-    blocks = list(read_blocks(path))
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-
-
-def peak_samples(path: Path) -> int:
-    """How many samples of a WAV, of any channel, are at full scale of 16 bits or beyond.
-
-    Raises:
-        MediaError: it can't be read.
-    """
-    full = 1 - 2**-15
-    try:
-        blocks = soundfile.blocks(path, blocksize=BLOCK, dtype="float32")
-        return sum(int((np.abs(block) >= full).sum()) for block in blocks)
-    except soundfile.LibsndfileError as error:
-        raise MediaError("unreadable", f"{path.name}: {error.error_string}") from None
+    """The samples that :func:`hear` gives."""
+    return hear(path)[0]
 
 
 def read_blocks(path: Path) -> Iterator[NDArray[np.float32]]:
     """What :func:`read_audio` gives, in consecutive blocks."""
+    with _named(path), listening(path) as sound:
+        yield from _mono(sound)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
     try:
-        with soundfile.SoundFile(path) as sound:
-            mono = (
-                block.mean(axis=1) for block in sound.blocks(BLOCK, dtype="float32", always_2d=True)
-            )
-            yield from resample_blocks(mono, sound.samplerate, SAMPLE_RATE)
-    except soundfile.LibsndfileError as error:
-        raise MediaError("unreadable", f"{path.name}: {error.error_string}") from None
+        yield
+    except MediaError as error:
+        raise MediaError(error.status, f"{path.name}: {error}") from None
+
+
+def _mono(sound: Sound) -> Iterator[NDArray[np.float32]]:
+    mono = (block.mean(axis=0) for block in sound.blocks())
+    return resample_blocks(mono, sound.rate, SAMPLE_RATE)
+
+
+def write_mono(path: Path, wav: Path) -> tuple[int, float, Facts]:
+    """The sound of any media file as a mono PCM16 WAV at 11025 Hz, by FFmpeg's resampler.
+
+    Returns:
+        Number of samples, the largest one's level, and what is remarkable about the sound.
+
+    Raises:
+        MediaError: as :func:`decode`.
+    """
+    n_samples, peak = 0, 0
+    with listening(path) as sound, wave.open(str(wav), "wb") as target:
+        target.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        for block in _mixed_down(sound):
+            target.writeframesraw(block.tobytes())
+            n_samples += len(block)
+            peak = max(peak, int(np.abs(block.astype(int)).max(initial=0)))
+        return n_samples, peak / 2**15, sound.facts
+
+
+def _mixed_down(sound: Sound) -> Iterator[NDArray[np.int16]]:
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+    for block in sound.blocks():
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", sound.layout)
+        frame.sample_rate = sound.rate
+        for mixed in resampler.resample(frame):
+            yield mixed.to_ndarray()[0]
+    for mixed in resampler.resample(None):
+        yield mixed.to_ndarray()[0]
 
 
 def resample_blocks(
@@ -147,13 +181,13 @@ def _stretches(
         yield held
 
 
-def _resample(wave: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
+def _resample(signal: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
     kaiser = {"resampling_method": "sinc_interp_kaiser", "beta": _BETA}
-    tensor = torch.from_numpy(np.ascontiguousarray(wave))
+    tensor = torch.from_numpy(np.ascontiguousarray(signal))
     return resample(tensor, rate, new_rate, _ZERO_CROSSINGS, _ROLLOFF, **kaiser).numpy()
 
 
-def write_audio(path: Path, wave: NDArray) -> None:
+def write_audio(path: Path, signal: NDArray) -> None:
     """A float32 WAV at 11025 Hz (SciPy's: libsndfile would note the time of writing in it)."""
     with atomic(path) as temporary:
-        wavfile.write(temporary, SAMPLE_RATE, wave.astype(np.float32))
+        wavfile.write(temporary, SAMPLE_RATE, signal.astype(np.float32))

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
+from solos import SAMPLE_RATE, SEGMENT
 from solos.config.data import Aspect, Extract
 from solos.datasets.urmp import Piece
 from solos.errors import UserError
 from solos.media.crops import Boxes, equal_boxes
 from solos.media.errors import ENVIRONMENT, MediaError
-from solos.media.pictures import extract_crops
+from solos.media.pictures import extract_crops, unequal_ends
 from solos.media.probe import probe
-from solos.media.sound import read_audio, write_audio
-from solos.preparation.recordings import SILENCE
+from solos.media.sound import hear, write_audio
 
 SHORTEST = 1024
 """Samples that a piece must have."""
@@ -86,12 +85,14 @@ def prepare_audio(piece: Piece, folder: Path) -> tuple[int, str]:
     Raises:
         MediaError: a file can't be read, or the piece is shorter than any segment may be.
     """
-    waves = [read_audio(part.path) for part in piece.parts]
-    mix = read_audio(piece.mix) if piece.mix else None
+    heard = [hear(part.path, f"part {part.index} ({part.instrument})") for part in piece.parts]
+    waves = [wave for wave, _ in heard]
+    mix, notes = hear(piece.mix, "the mixture") if piece.mix else (None, [])
     length = min(len(wave) for wave in [*waves, *([] if mix is None else [mix])])
     if length < SHORTEST:
         raise MediaError("too_short", f"{length} samples, fewer than {SHORTEST}")
-    notes = _remarks(piece, waves, mix, length)
+    notes = [*(remark for _, remarks in heard for remark in remarks), *notes]
+    notes += _remarks(waves, mix, length)
     total = np.sum([wave[:length] for wave in waves], axis=0)
     write_audio(folder / "mix.wav", total if mix is None else mix[:length])
     for part, wave in zip(piece.parts, waves, strict=True):
@@ -99,16 +100,11 @@ def prepare_audio(piece: Piece, folder: Path) -> tuple[int, str]:
     return length, "; ".join(notes)
 
 
-def _remarks(
-    piece: Piece, waves: Sequence[np.ndarray], mix: np.ndarray | None, length: int
-) -> list[str]:
+def _remarks(waves: Sequence[np.ndarray], mix: np.ndarray | None, length: int) -> list[str]:
     notes = []
     lengths = [len(wave) for wave in waves] + ([] if mix is None else [len(mix)])
     if max(lengths) - length > 0.1 * SAMPLE_RATE:
         notes.append(f"lengths differ by {(max(lengths) - length) / SAMPLE_RATE:.1f} s: cut")
-    for part, wave in zip(piece.parts, waves, strict=True):
-        if np.abs(wave[:length]).max() < SILENCE:
-            notes.append(f"part {part.index} ({part.instrument}) is silent")
     if mix is None:
         return [*notes, "no AuMix file: the mixture is the sum of the parts"]
     excess = np.abs(mix[:length] - np.sum([wave[:length] for wave in waves], axis=0)).max()
@@ -149,7 +145,4 @@ def prepare_frames(
             raise UserError(f"urmp.crops: part {k} of {piece.name} reaches out of its {size} video")
     archives = [folder / f"{part.index}.zip" for part in piece.parts]
     n_frames, complaint = extract_crops(piece.video, places, archives, settings, aspect)
-    lacking = seconds - n_frames / FRAME_RATE
-    if lacking > 1.0:
-        complaint = f"the video ends {lacking:.1f} s before the audio; {complaint}".rstrip("; ")
-    return complaint
+    return "; ".join(filter(None, (unequal_ends(n_frames, seconds), complaint)))

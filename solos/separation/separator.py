@@ -87,7 +87,8 @@ class Separator:
                 0 as in the paper.
 
         Yields:
-            (n_src, n): consecutive stretches of the estimates, together as long as the recording.
+            (n_src, n): consecutive stretches of the estimates, together as long as the recording
+            and as loud: unlike those that are evaluated, they are not clipped.
 
         Raises:
             ValueError: ``overlap`` is not in [0, 0.5].
@@ -122,12 +123,14 @@ class Separator:
     ) -> Iterator[Tensor]:
         while batch := list(islice(segments, batch_size)):
             mixes = torch.stack([fill(wave) for _, wave, _ in batch])
-            estimates = self._separate(mixes, [targets(start) for start, _, _ in batch])
+            estimates = self._separate(mixes, [targets(start) for start, _, _ in batch], clip=False)
             for (_, wave, skip), estimate in zip(batch, estimates, strict=True):
                 yield estimate[:, skip : len(wave)]
 
     @torch.inference_mode()
-    def _separate(self, mixes: Tensor, sources: Sequence[Sequence[Target]]) -> list[Tensor]:
+    def _separate(
+        self, mixes: Tensor, sources: Sequence[Sequence[Target]], clip: bool = True
+    ) -> list[Tensor]:
         """A block of up to 65,535 samples of each mixture."""
         device = next(self.network.parameters()).device
         length = mixes.shape[-1]
@@ -136,7 +139,7 @@ class Separator:
         masks = self.predict_masks(mix_mags, sources)
         decide = self.masks == "binary" and self.needs_frames
         return [
-            apply_masks(spec, mask, length, decide).cpu()
+            apply_masks(spec, mask, length, decide, clip).cpu()
             for spec, mask in zip(mix_specs, masks, strict=True)
         ]
 

@@ -44,15 +44,19 @@ def ratio_masks(mags: Tensor) -> Tensor:
     return torch.where(total > 0, shares, 1 / mags.shape[-3])
 
 
-def apply_masks(mix_spec: Tensor, masks: Tensor, length: int, decide: bool = False) -> Tensor:
+def apply_masks(
+    mix_spec: Tensor, masks: Tensor, length: int, decide: bool = False, clip: bool = True
+) -> Tensor:
     """Estimates from masks at the networks' resolution: unwarped, applied with the mixture's phase.
 
     Args:
         decide: whether the unwarped masks are decided at 0.5, as binary ones.
+        clip: to ±1, as the paper does.
 
-    Shape: (..., 512, T) complex and (..., n_src, 256, T) -> (..., n_src, length), clipped to ±1.
+    Shape: (..., 512, T) complex and (..., n_src, 256, T) -> (..., n_src, length).
     """
     linear = log_unwarp(masks)
     if decide:
         linear = (linear > 0.5).to(linear.dtype)
-    return istft(mix_spec.unsqueeze(-3) * linear, length).clamp(-1, 1)
+    waves = istft(mix_spec.unsqueeze(-3) * linear, length)
+    return waves.clamp(-1, 1) if clip else waves

@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from solos import SPAN_RATE
+from solos.media.opening import locator
 from solos.media.process import check_exit, ffmpeg_path
 from solos.storage.files import atomic
 from solos.synthesis.sound import RATE
@@ -42,7 +43,7 @@ def _command(wav: Path, target: Path, size: tuple[int, int]) -> ffmpeg.Stream:
     video = ffmpeg.input(
         "pipe:", f="rawvideo", pix_fmt="rgb24", s="{}x{}".format(*size), r=SPAN_RATE
     )
-    streams = (video, ffmpeg.input(str(wav)))
+    streams = (video, ffmpeg.input(locator(wav)))
     exact = {"fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact"}
     picture = {"vcodec": "libx264", "pix_fmt": "yuv420p", "preset": "ultrafast", "crf": 21}
     sound = {
@@ -52,7 +53,7 @@ def _command(wav: Path, target: Path, size: tuple[int, int]) -> ffmpeg.Stream:
         "audio_bitrate": "128k",
         "aac_coder": "fast",
     }
-    output = ffmpeg.output(*streams, str(target), threads=1, **picture, **sound, **exact)
+    output = ffmpeg.output(*streams, locator(target), threads=1, **picture, **sound, **exact)
     return output.global_args("-loglevel", "error", "-filter_threads", "1").overwrite_output()
 
 

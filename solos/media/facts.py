@@ -1,0 +1,127 @@
+"""What is remarkable about a sound, found by the same code whoever reads it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+SILENCE = 1e-4
+"""A recording whose samples all lie below this is silent (3 steps of 16-bit audio)."""
+FULL = 1 - 2**-15
+"""Full scale of 16 bits."""
+_LARGEST = 1e12  # of what can be a sample: whole numbers of 32 bits stored as floats are below
+_CLIPPED = 10  # samples at full scale from which a file is called clipped
+_LOUD = 1.1  # of full scale: what lossy codecs overshoot by goes unremarked
+_CANCELLED = 1e-3  # of the channels' mean energy: their mix is 30 dB below them
+_BRIEF = 0.05  # seconds that may be missing from samples without a codec
+
+
+@dataclass
+class Facts:
+    """What is found out while a sound is read; complete at its end."""
+
+    seconds: float = 0.0
+    """How long it is."""
+    promised: float = 0.0
+    """How long its file says it is; 0 where it does not."""
+    peak: float = 0.0
+    """Of the largest sample of any channel; 1 is full scale."""
+    undecodable: int = 0
+    """Packets that could not be decoded."""
+    changed: float | None = None
+    """Seconds at which its rate or channels change first."""
+    _bad: int = 0
+    _bad_from: float = 0.0
+    _bad_to: float = 0.0
+    _full: int = 0
+    _energy: float = 0.0
+    _mixed: float = 0.0
+    _mix_peak: float = 0.0
+
+    def note(self, block: NDArray[np.float32], start: float, rate: int) -> NDArray[np.float32]:
+        """Take note of samples as they are stored, (channels, n), from ``start`` seconds on.
+
+        Returns:
+            The same, with zeros for what is no number, or none that can be meant.
+        """
+        with np.errstate(invalid="ignore"):
+            good = np.abs(block) < _LARGEST
+        if not good.all():
+            places = np.flatnonzero(~good.all(axis=0))
+            self._bad_from = self._bad_from if self._bad else start + places[0] / rate
+            self._bad_to = start + (places[-1] + 1) / rate
+            self._bad += len(places)
+            block = np.where(good, block, np.float32(0))
+        self._measure(block)
+        return block
+
+    def _measure(self, block: NDArray[np.float32]) -> None:
+        level, mix = np.abs(block), block.mean(axis=0)
+        self.peak = max(self.peak, float(level.max(initial=0)))
+        self._full += int((level >= FULL).sum())
+        self._mix_peak = max(self._mix_peak, float(np.abs(mix).max(initial=0)))
+        self._energy += float(np.square(block, dtype=np.float64).sum()) / max(1, len(block))
+        self._mixed += float(np.square(mix, dtype=np.float64).sum())
+
+    @property
+    def healed(self) -> bool:
+        """Whether there were samples that are no numbers."""
+        return self._bad > 0
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the channels are there, and their mix is not."""
+        return self.peak >= SILENCE and self._mixed < _CANCELLED * self._energy
+
+    def remarks(self, subject: str = "the sound") -> list[str]:
+        """All that is remarkable, a sentence on ``subject`` each; empty as a rule."""
+        found = []
+        if self.promised:
+            found.append(f"ends at {self.seconds:.1f} s of the {self.promised:.1f} s promised")
+        if self.undecodable:
+            found.append(f"has {self.undecodable} packet(s) that can't be decoded")
+        if self.changed is not None:
+            found.append(f"changes its rate or channels at {self.changed:.1f} s")
+        if self._bad:
+            span = f"{self._bad_from:.3f} s to {self._bad_to:.3f} s"
+            found.append(f"has {self._bad} sample(s) that are no numbers, taken as silence: {span}")
+        if self.cancelled:
+            found.append("has channels that cancel each other: their mix is silent")
+        elif self.seconds and self._mix_peak < SILENCE:
+            found.append(f"is silent: no sample reaches {SILENCE:g}")
+        if self.peak > _LOUD:
+            found.append(f"reaches {self.peak:.3g} of full scale")
+        elif self._full >= _CLIPPED:
+            found.append(f"is clipped: {self._full} samples are at full scale")
+        return [f"{subject} {remark}" for remark in found]
+
+
+def lacking(seconds: float, promised: float, *, exact: bool) -> float:
+    """``promised`` where a sound of ``seconds`` is remarkably shorter, else 0.
+
+    Args:
+        exact: whether the promise is one of samples; the durations of containers are rough.
+    """
+    allowed = _BRIEF if exact else max(1.0, 0.05 * promised)
+    return promised if promised - seconds > allowed else 0.0
+
+
+def chunk_share(path: Path) -> float:
+    """How many times as many bytes of samples a WAV or AIFF promises as it holds, at least 1.
+
+    FFmpeg and libsndfile both take what is there, and do not say that it is a part. What is written
+    into a pipe promises nothing: 0, or all that the field can say.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(12)
+        order = {b"RIFF": "little", b"RF64": "little", b"FORM": "big"}.get(head[:4])
+        while order and len(head := stream.read(8)) == 8:
+            size = int.from_bytes(head[4:], order)
+            if head[:4] in (b"data", b"SSND"):
+                there = path.stat().st_size - stream.tell()
+                streamed = size >= 0x7FFF0000 or not there
+                return 1.0 if streamed else max(1.0, size / there)
+            stream.seek(size + size % 2, os.SEEK_CUR)
+    return 1.0

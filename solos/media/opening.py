@@ -1,0 +1,78 @@
+"""Opening media: what a file's name, its errors and its clock mean, for all that reads them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+
+from solos.media.errors import DOUBTFUL, MACHINES, MediaError, failure
+
+BARE = ("mp3", "aac", "ac3", "eac3")
+"""Formats that are a codec's frames and no more: what they say of time is reckoned by FFmpeg."""
+
+
+def locator(path: Path) -> str:
+    """A file's name as FFmpeg takes it for nothing else: no option, protocol or address."""
+    return f"file:{path.absolute()}"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[av.container.InputContainer]:
+    """A media file to be read by PyAV.
+
+    Raises:
+        MediaError: it is missing, or no media file (or one cut before its index).
+    """
+    try:
+        container = av.open(locator(path))
+    except FileNotFoundError:
+        raise MediaError("missing", "the file is not there") from None
+    except (av.FFmpegError, OSError) as error:
+        reason = f"not a media file, or cut off before its index ({error.strerror or error})"
+        raise failure("unreadable", error.errno, reason) from None
+    with container:
+        if container.format.name == "tty":  # what FFmpeg makes of any .txt: a film of letters
+            raise MediaError("unreadable", "a text, not a media file")
+        yield container
+
+
+def time_zero(container: av.container.InputContainer) -> float:
+    """The file's own time, in seconds, at which it begins: what ffmpeg counts from."""
+    return (container.start_time or 0) / av.time_base
+
+
+def is_discontinuous(container: av.container.InputContainer) -> bool:
+    """Whether timestamps may begin anew within a file: those of broadcasts, discs, chained Oggs.
+
+    Joined together, each counts from its own start (libavformat's AVFMT_TS_DISCONT).
+    """
+    return bool(container.format.flags & 0x200)
+
+
+def duration_said(container: av.container.InputContainer) -> float:
+    """Seconds that a container says it lasts; 0 where it does not, or FFmpeg guesses by bit rate.
+
+    A bare stream of frames may say it in its first one: then, if there are fewer than it says,
+    these seconds would take more bytes than the file has.
+    """
+    seconds = (container.duration or 0) / av.time_base
+    if container.format.name not in BARE:
+        return seconds
+    rate = container.streams.audio[0].codec_context.bit_rate or 0
+    return seconds if seconds * rate / 8 > 1.02 * container.size else 0.0
+
+
+def packets(
+    container: av.container.InputContainer, stream: av.stream.Stream | None = None
+) -> Iterator[av.Packet]:
+    """A file's packets, or a stream's, up to where it can be read.
+
+    Raises:
+        MediaError, OSError: where the machine may be the reason that it can't, see :func:`failure`.
+    """
+    try:
+        yield from container.demux(*([stream] if stream else []))
+    except (av.FFmpegError, OSError) as error:
+        if error.errno in MACHINES or error.errno in DOUBTFUL:
+            raise failure("unreadable", error.errno, str(error)) from None

@@ -1,0 +1,250 @@
+"""What is remarkable about a sound is found by the same code wherever it is read, and said."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from test_media import SETTINGS, ffmpeg
+from test_opening import FAST, burst, networks, separate  # noqa: F401
+from test_urmp import write_piece
+
+from solos import INSTRUMENTS
+from solos.commands.scoring import score_folders
+from solos.config.rows import Protocol
+from solos.datasets.urmp import read_pieces
+from solos.media.errors import MediaError
+from solos.media.sound import decode, hear, read_audio
+from solos.preparation import recordings
+from solos.preparation.pieces import prepare_audio
+
+RATE = 11025
+
+
+def noise(seconds: float = 3, peak: float = 0.3, channels: int = 1, rate: int = RATE) -> np.ndarray:
+    wave = np.random.default_rng(7).uniform(-peak, peak, (int(seconds * rate), channels))
+    return wave.astype(np.float32)
+
+
+def write(path: Path, wave: np.ndarray, subtype: str = "FLOAT", rate: int = RATE) -> Path:
+    soundfile.write(path, wave, rate, subtype=subtype)
+    return path
+
+
+def with_bad(value: float, places: slice, channels: int = 1) -> np.ndarray:
+    wave = noise(channels=channels)
+    wave[places, 0] = value
+    return wave
+
+
+def half(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def streamed(path: Path, size: int) -> Path:
+    """A WAV as it comes out of a pipe: nobody went back to fill in its sizes."""
+    content = bytearray(path.read_bytes())
+    place = content.index(b"data") + 4
+    content[4:8] = content[place : place + 4] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    return path
+
+
+def compressed(path: Path, wave: np.ndarray, *codec: object) -> Path:
+    ffmpeg("-i", write(path.with_suffix(".source.wav"), wave), *codec, path)
+    return path
+
+
+NO_NUMBERS = "that are no numbers, taken as silence: "
+SOUNDS = {
+    "one NaN": (lambda p: write(p / "a.wav", with_bad(np.nan, slice(11025, 11026))), NO_NUMBERS),
+    "infinity": (lambda p: write(p / "a.wav", with_bad(-np.inf, slice(0, 1))), NO_NUMBERS),
+    "NaNs, stereo": (lambda p: write(p / "a.wav", with_bad(np.nan, slice(5, 99), 2)), NO_NUMBERS),
+    "NaN in a double": (
+        lambda p: write(p / "a.wav", with_bad(np.nan, slice(9, 10)), "DOUBLE"),
+        NO_NUMBERS,
+    ),
+    "beyond floats": (lambda p: write(p / "a.wav", with_bad(1e30, slice(9, 12))), NO_NUMBERS),
+    "half a WAV": (
+        lambda p: half(write(p / "a.wav", noise(), "PCM_16")),
+        "ends at 1.5 s of the 3.0",
+    ),
+    "half an AIFF": (
+        lambda p: half(write(p / "a.aiff", noise(), "PCM_24")),
+        "of the 3.0 s promised",
+    ),
+    "half a FLAC": (
+        lambda p: half(write(p / "a.flac", noise(9), "PCM_16")),
+        "of the 9.0 s promised",
+    ),
+    "half an MP3": (lambda p: half(compressed(p / "a.mp3", noise(9))), "s promised"),
+    "half an M4A": (
+        lambda p: half(compressed(p / "a.m4a", noise(9), "-movflags", "+faststart")),
+        "s promised",
+    ),
+    "antiphase": (
+        lambda p: write(p / "a.wav", np.hstack([noise(), -noise()]), "PCM_16"),
+        "channels that cancel each other",
+    ),
+    "antiphase, compressed": (
+        lambda p: compressed(p / "a.m4a", np.hstack([noise(), -noise()]), "-b:a", "192k"),
+        "channels that cancel each other",
+    ),
+    "silence": (lambda p: write(p / "a.wav", 0 * noise()), "is silent: no sample reaches 0.0001"),
+    "loud": (lambda p: write(p / "a.wav", noise(peak=3)), "reaches 3 of full scale"),
+    "clipped": (
+        lambda p: write(p / "a.wav", np.clip(noise(peak=3), -1, 1), "PCM_16"),
+        "is clipped",
+    ),
+}
+"""How each is made, and what is said of it."""
+PLAIN = {
+    "piped, 0": lambda p: streamed(write(p / "a.wav", noise(), "PCM_16"), 0),
+    "piped, all": lambda p: streamed(write(p / "a.wav", noise(), "PCM_16"), 0xFFFFFFFF),
+    "piped by sox": lambda p: streamed(write(p / "a.wav", noise(), "PCM_16"), 0x7FFFF000),
+    "44,056 Hz": lambda p: write(p / "a.wav", noise(0.75, rate=44056), rate=44056),
+    "8 bits": lambda p: write(p / "a.wav", noise(), "PCM_U8"),
+    "32 bits": lambda p: write(p / "a.wav", noise(), "PCM_32"),
+    "doubles": lambda p: write(p / "a.wav", noise(), "DOUBLE"),
+    "three channels": lambda p: write(p / "a.wav", noise(channels=3), "PCM_24"),
+    "VBR without a header": lambda p: compressed(
+        p / "a.mp3", noise(9), "-q:a", 2, "-write_xing", 0
+    ),
+}
+"""What is unusual, and all right."""
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_found_and_bounded_wherever_it_is_read(kind, tmp_path):
+    make, said = SOUNDS[kind]
+    path = make(tmp_path)
+    wav, remark = decode(path, tmp_path)
+    wave, remarks = hear(path)
+    assert said in remark and any(said in one for one in remarks)
+    np.testing.assert_array_equal(read_audio(wav), wave)
+    assert np.isfinite(wave).all()
+    if NO_NUMBERS in said:
+        clean = noise(channels=1 + ("stereo" in kind)).mean(axis=1)
+        assert len(wave) == len(clean)
+        assert np.flatnonzero(np.abs(wave - clean) > 0.16).size <= 100  # no more than was bad
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_what_is_all_right_goes_unremarked(kind, tmp_path):
+    path = PLAIN[kind](tmp_path)
+    wav, remark = decode(path, tmp_path)
+    wave, remarks = hear(path)
+    assert (remark, remarks) == ("", [])
+    seconds = {"44,056 Hz": 0.75, "VBR without a header": 9.1}.get(kind, 3)
+    assert len(wave) / RATE == pytest.approx(seconds, abs=0.06)
+    assert len(read_audio(wav)) == pytest.approx(len(wave), abs=1)
+    assert 0.1 < np.abs(wave).max() < 0.6
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SOUNDS if not kind.startswith("half an M")])
+def test_separate_says_it(kind, tmp_path, separate, caplog):  # noqa: F811
+    make, said = SOUNDS[kind]
+    path = make(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        code, report = separate("mhunet", path)
+    assert code == 0
+    assert any(said in remark for remark in report["remarks"])
+    assert f"{path}: " in caplog.text and said in caplog.text
+    estimates = [read_audio(tmp_path / "out" / f"{name}.wav") for name in INSTRUMENTS]
+    assert np.isfinite(estimates).all()
+    if kind not in ("antiphase, compressed",):
+        expected = read_audio(decode(path, tmp_path)[0])
+        np.testing.assert_allclose(
+            np.sum(estimates, axis=0), expected, atol=0.02 * max(1, report_peak(expected))
+        )
+
+
+def report_peak(wave: np.ndarray) -> float:
+    return float(np.abs(wave).max())
+
+
+def test_amplitude_is_kept_in_32_bits_and_its_loss_said_in_16(tmp_path, separate):  # noqa: F811
+    path = write(tmp_path / "loud.wav", noise(peak=30))
+    assert separate("mhunet", path)[0] == 0
+    total = sum(read_audio(tmp_path / "out" / f"{name}.wav") for name in INSTRUMENTS)
+    assert np.abs(total).max() == pytest.approx(30, rel=0.05)
+    code, report = separate("mhunet", path, "--bits", 16, "--overwrite")
+    assert code == 0
+    cut = [remark for remark in report["remarks"] if "is cut at full scale" in remark]
+    assert cut and "--bits 32" in cut[0]
+
+
+def film(folder: Path, sound: Path, seconds: float) -> Path:
+    picture = ("-f", "lavfi", "-i", f"testsrc=s=96x64:r=25:d={seconds}")
+    ffmpeg(*picture, "-i", sound, *FAST, "-c:a", "pcm_f32le", folder / "a.mov")
+    return folder / "a.mov"
+
+
+@pytest.mark.parametrize("kind", ["one NaN", "infinity", "loud", "clipped"])
+def test_extract_says_it(kind, tmp_path):
+    make, said = SOUNDS[kind]
+    path = film(tmp_path, make(tmp_path), 3)
+    result = recordings.extract(tmp_path, source=path, settings=SETTINGS)
+    assert said in result["reason"]
+    wave, _ = soundfile.read(tmp_path / "audio.wav")
+    if NO_NUMBERS in said:
+        assert np.abs(wave).max() < 0.5
+
+
+def test_extract_says_why_there_is_nothing_to_hear(tmp_path):
+    both = write(tmp_path / "a.wav", np.hstack([noise(), -noise()]), "PCM_16")
+    with pytest.raises(MediaError, match="cancel each other") as error:
+        recordings.extract(tmp_path, source=film(tmp_path, both, 3), settings=SETTINGS)
+    assert error.value.status == "silent"
+
+
+@pytest.mark.parametrize(
+    ("picture", "sound", "said"),
+    [
+        (2, 12, "the video ends 10.0 s before the audio"),
+        (9, 3, "the video ends 6.0 s after"),
+        (3, 3, ""),
+    ],
+)
+def test_extract_says_which_ends_early(picture, sound, said, tmp_path):
+    path = tmp_path / "a.mp4"
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        f"testsrc=s=96x64:r=25:d={picture}",
+        "-f",
+        "lavfi",
+        "-i",
+        burst(1, sound),
+        *FAST,
+        path,
+    )
+    result = recordings.extract(tmp_path, source=path, settings=SETTINGS)
+    assert result["reason"].startswith(said) and bool(result["reason"]) == bool(said)
+
+
+@pytest.mark.parametrize("kind", ["one NaN", "half a WAV", "antiphase", "loud", "silence"])
+def test_urmp_and_score_say_it_of_references_and_estimates(kind, tmp_path, caplog):
+    make, said = SOUNDS[kind]
+    folder = write_piece(tmp_path / "urmp", "01_Jupiter_vn_vc")
+    (tmp_path / "new").mkdir()
+    estimate = tmp_path / "estimates" / folder.name / "AuSep_1_vn_01_Jupiter.wav"
+    estimate.parent.mkdir(parents=True)
+    make(tmp_path / "new").rename(estimate)
+    score_folders(tmp_path / "urmp", {"x": tmp_path / "estimates"}, Protocol())
+    assert f"x, 01_Jupiter_vn_vc: {estimate.name} " in caplog.text and said in caplog.text
+    estimate.rename(folder / "AuSep_1_vn_01_Jupiter.wav")
+    (folder / "AuMix_01_Jupiter_vn_vc.wav").unlink()
+    (piece,) = read_pieces(tmp_path / "urmp")
+    _, note = prepare_audio(piece, tmp_path)
+    assert "part 1 (Violin) " in note and said in note
+    assert np.isfinite(read_audio(tmp_path / "mix.wav")).all()
+
+
+def test_the_report_is_json(tmp_path, separate):  # noqa: F811
+    separate("mhunet", write(tmp_path / "a.wav", with_bad(np.nan, slice(9, 10))))
+    assert json.loads((tmp_path / "out" / "separation.json").read_text())["remarks"]
