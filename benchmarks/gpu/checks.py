@@ -59,7 +59,13 @@ def run(name: str, setting: Setting, left: float = 1e6) -> list[Row]:
     command = [sys.executable, "-m", "benchmarks.gpu.checks", name, setting.dump(), str(output)]
     said = output.with_suffix(".err")
     with said.open("w") as errors:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=errors, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(setting.folder / "compiled")},
+            stderr=errors,
+            start_new_session=True,
+        )
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
