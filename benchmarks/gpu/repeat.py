@@ -18,7 +18,7 @@ import torch
 from benchmarks.gpu.recordings import NETWORKS, paper_recipe, task_of
 from benchmarks.gpu.rows import ROOT, Figures, Row, Setting, attempt, require
 from solos.models.weights import build_network, load_state, save_state
-from solos.training.loop import train
+from solos.training.loop import Progress, train
 from solos.training.state import Checkpoint
 
 EPOCHS = 2
@@ -63,6 +63,8 @@ def compare(name: str, changes: dict, setting: Setting) -> Figures:
     ]
     if failed:
         raise RuntimeError(failed[0])
+    for checkpoint in folder.glob("*.pth"):  # more than a gigabyte each
+        checkpoint.unlink()
     first = load_state(folder / "one.out")
     others = {run: load_state(folder / f"{run}.out") for run in ("two", "resumed")}
     figures: Figures = {"validation loss": first["records"][-1]["val_loss"]}
@@ -89,7 +91,7 @@ def done(folder: Path, run: str) -> bool:
 
 
 def start(folder: Path, run: str, about: dict) -> subprocess.Popen:
-    """A training of its own; one named ``killed`` keeps a checkpoint of every step."""
+    """A training of its own; one named ``killed`` is killed, then goes on as ``resumed``."""
     name = "resumed" if about.get("resumed") else run
     about = about | {
         "checkpoint": str(folder / f"{run}.pth"),
@@ -112,22 +114,26 @@ def one(about: dict) -> None:
     task = task_of(paper_recipe(about["network"], setting, **about["changes"]), setting)
     torch.manual_seed(1)
     network = build_network(task.recipe)
-    checkpoint = Checkpoint(Path(about["checkpoint"]), every=0.0 if about["kill"] else 1e6)
+    checkpoint = Checkpoint(Path(about["checkpoint"]), every=1e6)
     records: list[dict] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        train(task, network, EPOCHS, checkpoint, records.append, _killing(about["kill"]))
+        train(
+            task, network, EPOCHS, checkpoint, records.append, _killing(checkpoint, about["kill"])
+        )
     remarks = {str(warning.message) for warning in caught}
     remarks = sorted(text.split(".")[0][:120] for text in remarks if "determin" in text)
     state = {"weights": network.cpu().state_dict(), "records": records}
     save_state(Path(about["output"]), state | {"remarks": remarks})
 
 
-def _killing(kill: bool) -> object:
+def _killing(checkpoint: Checkpoint, kill: bool) -> Progress:
     def progress(parts: Iterable, description: str) -> Iterator:
         for number, part in enumerate(parts):
-            if kill and (description, number) == KILL:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if kill and description == KILL[0]:
+                checkpoint.every = 0.0  # from here on each step is kept
+                if number == KILL[1]:
+                    os.kill(os.getpid(), signal.SIGKILL)
             yield part
 
     return progress
