@@ -56,6 +56,9 @@ def compare(name: str, changes: dict, setting: Setting) -> Figures:
     said = {run: process.communicate()[1] for run, process in runs.items()}
     if runs["killed"].returncode != -signal.SIGKILL:
         raise RuntimeError(f"was not killed: {said['killed'][-200:]}")
+    kept = load_state(folder / "killed.pth")
+    if (len(kept["history"]), len(kept["losses"])) != (EPOCHS, KILL[1]):
+        raise RuntimeError("was not killed in the last epoch: there is nothing to go on with")
     resumed = start(folder, "killed", about | {"resumed": True})
     said["resumed"] = resumed.communicate()[1]
     failed = [
