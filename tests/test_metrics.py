@@ -381,6 +381,7 @@ def test_energy_at_silence_by_hand():
         pes(references=references, estimates=half, mix=mix[:100])
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_bss_eval_on_a_gpu(rng):
     references = noise(3, rng)

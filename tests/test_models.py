@@ -1,47 +1,21 @@
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks.gpu.golden import FOLDER, golden_mhunet, golden_sop, read_golden, wave
 from solos.errors import UserError
 from solos.models import MultiHeadUNet, SoundOfPixels
 from solos.models.sop import sop_loss
 
-FOLDER = Path(__file__).parent / "golden"
-GOLDEN = json.loads((FOLDER / "sop_forward.json").read_text())
+GOLDEN = read_golden("sop")
 SHAPES = json.loads((FOLDER / "sop_state_dict_shapes.json").read_text())
-
-
-def golden_tensor(name: str, tensor: torch.Tensor, number: int) -> torch.Tensor:
-    """The golden forward pass' weights: a formula of a tensor's place, name and shape."""
-    wave = torch.cos(0.7 * torch.arange(tensor.numel(), dtype=torch.float64) + number)
-    if name.endswith("num_batches_tracked"):
-        wave = wave * 0
-    elif name.endswith("running_var"):
-        wave = 1 + 0.5 * wave
-    elif tensor.dim() > 1:
-        wave = wave * math.sqrt(0.25 / tensor[0].numel())
-    elif name.endswith(("running_mean", "bias")):
-        wave = 0.1 * wave
-    else:
-        wave = 1 + 0.2 * wave
-    return wave.reshape(tensor.shape).to(tensor.dtype)
 
 
 @pytest.fixture(scope="module")
 def golden_network() -> SoundOfPixels:
-    network = SoundOfPixels()
-    for part in (network.sound, network.frame, network.synthesizer):
-        items = enumerate(part.state_dict().items())
-        part.load_state_dict({name: golden_tensor(name, t, i) for i, (name, t) in items})
-    return network.eval()
-
-
-def wave(scale: float, step: float, *shape: int) -> torch.Tensor:
-    ramp = torch.arange(math.prod(shape), dtype=torch.float64).reshape(shape)
-    return (scale * torch.sin(step * ramp)).float()
+    return golden_sop()
 
 
 def close(found: torch.Tensor, expected) -> bool:
@@ -139,12 +113,9 @@ def test_mhunet_has_the_papers_size_and_no_bias_in_convolutions():
 @torch.inference_mode()
 def test_mhunet_agrees_with_the_reference():
     """Weights by the formula of the golden files, under the authors' names."""
-    golden = json.loads((FOLDER / "mhunet_forward.json").read_text())
-    network = MultiHeadUNet().eval()
-    own = network.published_state()
-    names = [name for name in own if not name.endswith("num_batches_tracked")]
+    golden, network = read_golden("mhunet"), golden_mhunet()
+    names = [n for n in network.published_state() if not n.endswith("num_batches_tracked")]
     assert len(names) == golden["tensors"]
-    network.load_published({n: golden_tensor(n, own[n], i) for i, n in enumerate(names)})
     masks = network(wave(1, 0.013, 1, 1, 256, 256))
     assert torch.allclose(
         masks.mean(dim=(0, 2, 3)), torch.tensor(golden["mean_over_tf"]), atol=1e-5
