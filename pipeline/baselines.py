@@ -13,11 +13,12 @@ from pipeline.common import run_items, run_stage
 from solos.config.params import Params
 from solos.config.rows import Protocol
 from solos.evaluation.oracles import baseline_estimates
-from solos.evaluation.scores import score_rows, write_row
-from solos.evaluation.segments import Piece, prepared_pieces, read_pairs
+from solos.evaluation.scores import EACH, score_rows, write_row, write_variants
+from solos.evaluation.segments import Piece, prepared_pieces, read_pairs, repeating_pieces
 
 URMP = Path("data/urmp")
 EVALUATION = Path("data/evaluation")
+VARIANTS = Path("data/variants")
 METRICS = Path("metrics")
 ROWS = {"mixture": ("mixture",), "oracles": ("oracle_binary", "oracle_ratio")}
 
@@ -35,13 +36,15 @@ def score_piece(piece: Piece, rows: tuple[str, ...], protocol: Protocol) -> dict
 
 
 def main(params: Params, which: str) -> None:
-    """Write ``data/evaluation/<row>.csv`` and ``metrics/<row>.json`` of each row."""
+    """Write ``data/evaluation/<row>.csv``, ``metrics/<row>.json`` and the variants of each row."""
     rows = ROWS[which]
     score = partial(score_piece, rows=rows, protocol=params.evaluate)
     usable = prepared_pieces(URMP, params.evaluate.repeats)
     pieces = run_items(score, usable, params.parallel, which)
+    each = run_items(score, repeating_pieces(URMP), params.parallel, f"{which}, {EACH}")
     for row in rows:
         lines = [line for piece in pieces for line in piece[row]]
+        write_variants({EACH: [line for piece in each for line in piece[row]]}, VARIANTS, row)
         write_row(row, lines, EVALUATION, METRICS)
 
 

@@ -13,18 +13,21 @@ from pipeline.common import run_items, run_stage
 from solos.config.params import Params
 from solos.config.rows import Protocol
 from solos.errors import UserError
+from solos.evaluation import segments
 from solos.evaluation.scores import (
+    EACH,
     score_rows,
     skip_segment,
     write_absent_row,
     write_row,
     write_variants,
 )
-from solos.evaluation.segments import Segment, prepared_pieces, read_segments, segment_starts
+from solos.evaluation.segments import Piece, Segment, segment_starts
 from solos.separation.segments import NO_VIDEO
 from solos.separation.separator import load_separator
-from solos.separation.variants import ROW, separate_pieces, ways_of
+from solos.separation.variants import ROW, Way, separate_pieces, ways_of
 
+URMP = Path("data/urmp")
 EVALUATION = Path("data/evaluation")
 VARIANTS = Path("data/variants")
 METRICS = Path("metrics")
@@ -35,20 +38,30 @@ def main(params: Params, name: str) -> None:
         raise UserError(f"row {name!r} is not in params.yaml's model: {', '.join(params.model)}")
     protocol = params.evaluate
     separator = load_separator(Path("data/models") / name, protocol.masks)
-    pieces = prepared_pieces(Path("data/urmp"), protocol.repeats)
+    pieces = segments.prepared_pieces(URMP, protocol.repeats)
     if separator.needs_frames and not any(piece.sources[0].frames for piece in pieces):
-        write_variants({}, VARIANTS / f"{name}.json")
-        write_absent_row(name, read_segments(pieces, protocol), NO_VIDEO, EVALUATION, METRICS)
+        write_variants({}, VARIANTS, name)
+        every = segments.read_segments(pieces, protocol)
+        write_absent_row(name, every, NO_VIDEO, EVALUATION, METRICS)
         return
-    ways = ways_of(separator, protocol)
+    ways, repeating = ways_of(separator, protocol), segments.repeating_pieces(URMP)
+    lines = score_pieces(ways, pieces, params, f"evaluate {name}")
+    row, own = lines.pop(ROW), {ROW: ways[ROW]}
+    lines[EACH] = score_pieces(own, repeating, params, f"evaluate {name}, {EACH}")[ROW]
+    write_variants(lines, VARIANTS, name)
+    write_row(name, row, EVALUATION, METRICS)
+
+
+def score_pieces(
+    ways: dict[str, Way], pieces: list[Piece], params: Params, description: str
+) -> dict[str, list[dict]]:
+    """Each way's lines of all segments of some pieces."""
+    protocol = params.evaluate
     work = separate_pieces(ways, pieces, protocol.batch_size)
     total = sum(len(segment_starts(piece, protocol)) for piece in pieces)
     one = partial(score, ways=list(ways), protocol=protocol)
-    scored = run_items(one, work, params.parallel, f"evaluate {name}", total)
-    lines = {way: [line for segment in scored for line in segment[way]] for way in ways}
-    row = lines.pop(ROW)
-    write_variants(lines, VARIANTS / f"{name}.json")
-    write_row(name, row, EVALUATION, METRICS)
+    scored = run_items(one, work, params.parallel, description, total)
+    return {way: [line for segment in scored for line in segment[way]] for way in ways}
 
 
 def score(

@@ -28,7 +28,7 @@ def main(params: Params) -> None:
     tables = {name: DATA / "coverage" / f"{name}.csv" for name in run.sets}
     with atomic(REPORT / "table2.md") as temporary:
         pieces = DATA / "urmp" / "pieces.csv"
-        text = render(run.metrics, tables, pieces, run.others, run.provenance)
+        text = render(run.metrics, tables, pieces, run.others, run.by_sight, run.provenance)
         temporary.write_text(text, encoding="utf-8")
     lines = read_lines(run)
     examples = separate(choose_segments(lines, run), run)
@@ -45,7 +45,7 @@ def describe(params: Params) -> Run:
     return Run(
         data=DATA,
         metrics=read_metrics(METRICS, [*BASELINES, *params.model]),
-        others=read_metrics(DATA / "variants", params.model),
+        others=read_metrics(DATA / "variants", [*BASELINES, *params.model]),
         networks=networks,
         recipes={row: getattr(params.train, network).recipe for row, network in networks.items()},
         sets=list(params.dataset),

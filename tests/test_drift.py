@@ -54,7 +54,7 @@ def test_without_drift_estimates_are_of_the_segment_itself(piece):
 
 
 def test_ways_are_named_by_what_differs():
-    sighted = SimpleNamespace(needs_frames=False, masks="binary")
+    sighted = SimpleNamespace(needs_frames=False, needs_names=False, masks="binary")
     assert list(ways_of(sighted, PROTOCOL)) == ["", "drift: 1"]
     drifting = PROTOCOL.model_copy(update={"drift": 1})
     assert list(ways_of(sighted, drifting)) == ["", "drift: 0"]
@@ -64,7 +64,7 @@ def test_variants_beside_the_tables_figures(piece, tmp_path):
     segment = next(iter(read_pairs([piece], PROTOCOL)))[0]
     lines = score_segment(segment, segment.references, PROTOCOL)
     silent = score_segment(segment, 0 * segment.references, PROTOCOL)
-    write_variants({"drift: 1": lines, "masks: soft": silent}, tmp_path / "x.json")
+    write_variants({"drift: 1": lines, "masks: soft": silent}, tmp_path, "x")
     text = (tmp_path / "x.json").read_text()
     assert '"drift: 1"' in text and "silent estimate of Viola" in text
     own = {name: {"mean": 1.0, "std": 0.0} for name in ("SDR", "SIR", "SAR")} | {"segments": 3}

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.provenance import commit
 from solos.evaluation.rows import ROWS
+from solos.evaluation.scores import EACH
 from solos.report.table2 import PUBLISHED, coverage, pieces, read_metrics, render, table2
 
 MEASURED = {
@@ -126,12 +127,15 @@ def test_the_report_has_table_data_and_run(tables):
     provenance = {"profile": "mini", "seed": 7, "commit": "abc, modified"}
     test_set = tables / "pieces.csv"
     others = {"mhunet": {"drift: 1": MEASURED | {"SAR": {"mean": -2.0, "std": 1.0}}}}
+    others["mhunet"][EACH] = MEASURED
+    others |= {"sop": {EACH: MEASURED}, "mixture": {EACH: {"reason": "none repeats one"}}}
     coverage_tables = {"solos": tables / "coverage.csv"}
-    text = render({"mhunet": MEASURED}, coverage_tables, test_set, others, provenance)
+    text = render({"mhunet": MEASURED}, coverage_tables, test_set, others, ["sop"], provenance)
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert headings == [
         "# Table II",
         "## Other choices",
+        "## Several players of one instrument",
         "## Training data",
         "## Test set",
         "## Run",
@@ -140,6 +144,8 @@ def test_the_report_has_table_data_and_run(tables):
     assert "5 of 7" in text
     assert "abc, modified" in text
     assert "| mhunet | drift: 1 |" in text and "−2.00, not " in text
+    assert "| told apart by sight" in text and "| one estimate for all" in text
+    assert "none repeats one" in text and text.count("drift: 1") == 2  # of which one in a note
     assert text.endswith("|\n")
 
 

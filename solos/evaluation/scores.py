@@ -170,7 +170,12 @@ def write_row(row: str, lines: Iterable[dict], evaluation_dir: Path, metrics_dir
     return summary
 
 
-def write_variants(lines: Mapping[str, Iterable[dict]], path: Path) -> None:
+EACH = "repeats: each"
+"""Name, among a row's variants, of its figures on the pieces that repeat an instrument, each part a
+source: no other choice of the table's sources, but another table."""
+
+
+def write_variants(lines: Mapping[str, Iterable[dict]], folder: Path, row: str) -> None:
     """Write what a row's figures are by other choices: their names -> as :func:`summarize`."""
     found = {}
     for name, some in lines.items():
@@ -178,7 +183,7 @@ def write_variants(lines: Mapping[str, Iterable[dict]], path: Path) -> None:
             found[name] = summarize(to_table(some))
         except UserError as error:
             found[name] = {"reason": str(error)}
-    _write_summary(found, path)
+    _write_summary(found, folder / f"{row}.json")
 
 
 def write_absent_row(

@@ -91,6 +91,16 @@ def prepared_pieces(folder: Path, repeats: str = "merge") -> list[Piece]:
     ]
 
 
+def repeating_pieces(folder: Path) -> list[Piece]:
+    """The usable pieces in which several parts are of one instrument, each part a source."""
+    pieces = prepared_pieces(folder, "each")
+    return [
+        piece
+        for piece in pieces
+        if len({source.instrument for source in piece.sources}) < len(piece.sources)
+    ]
+
+
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, keep_default_na=False)

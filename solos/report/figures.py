@@ -8,17 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from solos.evaluation.rows import ROWS
+from solos.evaluation.rows import name_of
 from solos.report.style import GRID, INK, PAPER, WIDTH, colour, look, marker, svg
 from solos.report.table2 import PUBLISHED
 
 POINTS = 400
 """Points of a row in the scatter plots; beyond that, as many are drawn from them."""
-
-
-def name_of(row: str) -> str:
-    """What a row is called in the table and the figures."""
-    return ROWS.get(row, row)
 
 
 def overview(rows: pd.DataFrame, names: Sequence[str]) -> str:

@@ -7,20 +7,22 @@ from pathlib import Path
 import pandas as pd
 
 from solos.config.rows import Protocol
-from solos.evaluation.rows import ROWS
+from solos.evaluation.rows import ROWS, name_of
 from solos.evaluation.segments import Segment
 from solos.report import curves, figures, tables
 from solos.report.choice import Choice, choose, improvements
 from solos.report.examples import Example, make_example
-from solos.report.figures import name_of
 from solos.report.render import Content
 from solos.report.table2 import (
     COVERAGE,
     PIECES,
+    PLAYERS,
+    PLAYERS_NOTE,
     VARIANTS,
     VARIANTS_NOTE,
     coverage,
     pieces,
+    same_instrument,
     variants,
 )
 from solos.report.tables import Table
@@ -31,6 +33,7 @@ MUSIC = "pretrained"
 LOSSES = (
     ("sop", "Sound of Pixels: validation loss", "weighted binary cross-entropy"),
     ("mhunet", "Multi-Head U-Net: loss and curriculum", "squared error of the masks"),
+    ("informed", "U-Net told the instruments: loss", "negative SDR of spectra, dB"),
 )
 """Recipe, heading of its figure, and what its loss is."""
 
@@ -43,11 +46,11 @@ class Run:
     metrics: Mapping[str, dict]
     """Of each row, as :func:`solos.report.table2.read_metrics` gives them."""
     others: Mapping[str, dict]
-    """Of each trained row, what :func:`solos.evaluation.scores.write_variants` wrote."""
+    """Of each row, what :func:`solos.evaluation.scores.write_variants` wrote."""
     networks: Mapping[str, str]
     """The network of each trained row, by its name in ``train``."""
     recipes: Mapping[str, str]
-    """Of each trained row: ``sop`` or ``mhunet``."""
+    """Of each trained row: ``sop``, ``mhunet`` or ``informed``."""
     sets: Sequence[str]
     """Names of the training sets."""
     protocol: Protocol
@@ -60,6 +63,11 @@ class Run:
     def rows(self) -> list[str]:
         """All rows of the table: the paper's and this project's in order, then others."""
         return list(dict.fromkeys([*ROWS, *self.metrics]))
+
+    @property
+    def by_sight(self) -> list[str]:
+        """The rows that tell players apart by their pictures."""
+        return [row for row, recipe in self.recipes.items() if recipe == "sop"]
 
 
 def read_lines(run: Run) -> dict[str, pd.DataFrame]:
@@ -127,7 +135,7 @@ def gather(run: Run, lines: Mapping[str, pd.DataFrame], examples: Sequence[Examp
             tables.agreement(statistics["agreement"]),
         ),
         curves=_curves(run),
-        tables=[_other_choices(run), *_tables(statistics)],
+        tables=[_same_instrument(run), _other_choices(run), *_tables(statistics)],
         data=_data(run),
         provenance=run.provenance,
     )
@@ -180,6 +188,11 @@ def _other_choices(run: Run) -> Table:
     return Table(
         "Other choices: masks decided or not, drift or none", VARIANTS, lines, VARIANTS_NOTE
     )
+
+
+def _same_instrument(run: Run) -> Table:
+    lines = same_instrument(run.others, run.by_sight)
+    return Table("Several players of one instrument", PLAYERS, lines, PLAYERS_NOTE)
 
 
 def _tables(statistics: Mapping[str, pd.DataFrame]) -> list[Table]:

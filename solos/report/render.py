@@ -13,8 +13,9 @@ from markupsafe import Markup
 
 from solos import SAMPLE_RATE
 from solos.errors import UserError
+from solos.evaluation.rows import name_of
 from solos.report.examples import Example
-from solos.report.figures import POINTS, name_of
+from solos.report.figures import POINTS
 from solos.report.tables import Row, Table
 from solos.signal.fourier import BINS
 from solos.signal.warp import log_warp

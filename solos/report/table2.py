@@ -1,13 +1,13 @@
 """Table II, measured and published figures side by side, and what it rests on."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from solos.evaluation.rows import ROWS
-from solos.evaluation.scores import METRICS
+from solos.evaluation.rows import ROWS, name_of
+from solos.evaluation.scores import EACH, METRICS
 
 PUBLISHED = {
     "sop_pretrained": {"SDR": (-3.76, 4.00), "SIR": (-1.45, 4.68), "SAR": (7.56, 3.13)},
@@ -46,12 +46,11 @@ def table2(metrics: Mapping[str, dict]) -> str:
     """The table in Markdown; rows without ``metrics`` are named below it with the reason."""
     measured = [metric for metric in METRICS if metric != "SI-SDR"]
     header = ["row", "", *(f"{name}{of}" for name in measured for of in ("", ", paper")), "SI-SDR"]
-    titles = ROWS | {row: row for row in metrics if row not in ROWS}
+    rows = list(dict.fromkeys([*ROWS, *metrics]))
     lines = [
-        [title, f"`{row}`", *_cells(row, metrics.get(row, {}), measured)]
-        for row, title in titles.items()
+        [name_of(row), f"`{row}`", *_cells(row, metrics.get(row, {}), measured)] for row in rows
     ]
-    absent = {row: absence(metrics.get(row)) for row in titles}
+    absent = {row: absence(metrics.get(row)) for row in rows}
     notes = [f"- `{row}`: {reason}" for row, reason in absent.items() if reason]
     missing = "\n".join(["", "Rows without figures:", "", *notes, ""]) if notes else ""
     return _markdown([*header, "segments", "skipped"], lines) + missing
@@ -125,12 +124,43 @@ def variants(metrics: Mapping[str, dict], others: Mapping[str, dict]) -> list[li
     lines = []
     for row, found in others.items():
         for choice, summary in found.items():
+            if choice == EACH:
+                continue
             if "reason" in summary:
                 lines.append([row, choice, summary["reason"], "", "", ""])
                 continue
             own = metrics[row]
             cells = [f"{_mean(summary[name])}, not {_mean(own[name])}" for name in VARIANTS[2:-1]]
             lines.append([row, choice, *cells, str(summary["segments"])])
+    return lines
+
+
+PLAYERS = ("row", "SDR", "SIR", "SAR", "segments", "players of one instrument")
+PLAYERS_NOTE = """\
+Of the pieces that repeat an instrument, with each player a source (in Table II, an instrument's
+players are one). Mean ± standard deviation, dB. Sound of Pixels tells players apart by sight; a
+network that goes by sound alone has one estimate for all players of an instrument, which is scored
+beside each of them.
+"""
+
+
+def same_instrument(others: Mapping[str, dict], by_sight: Container[str]) -> list[list[str]]:
+    """What rows make of several players of one instrument: :data:`PLAYERS`.
+
+    Args:
+        others: as for :func:`variants`.
+        by_sight: rows that tell players apart by their pictures.
+    """
+    lines = []
+    for row, found in others.items():
+        summary = found.get(EACH, {"reason": "no figures"})
+        if "reason" in summary:
+            lines.append([row, summary["reason"], "", "", "", ""])
+            continue
+        how = "told apart by sight" if row in by_sight else "one estimate for all"
+        how = {"mixture": "", "oracle_binary": "ideal", "oracle_ratio": "ideal"}.get(row, how)
+        cells = [_figure(summary[name]) for name in PLAYERS[1:4]]
+        lines.append([row, *cells, str(summary["segments"]), how])
     return lines
 
 
@@ -179,6 +209,7 @@ def render(
     tables: Mapping[str, Path],
     test_set: Path,
     others: Mapping[str, dict],
+    by_sight: Container[str],
     provenance: Mapping[str, object],
 ) -> str:
     """The whole report in Markdown.
@@ -188,11 +219,14 @@ def render(
         tables: as for :func:`coverage`.
         test_set: as for :func:`pieces`.
         others: as for :func:`variants`.
+        by_sight: as for :func:`same_instrument`.
         provenance: what the run was: name -> value.
     """
     run = _markdown(["run", ""], [[name, str(value)] for name, value in provenance.items()])
     parts = ["# Table II", table2(metrics), _NOTE]
     parts += ["## Other choices", VARIANTS_NOTE, _markdown(VARIANTS, variants(metrics, others))]
+    parts += ["## Several players of one instrument", PLAYERS_NOTE]
+    parts += [_markdown(PLAYERS, same_instrument(others, by_sight))]
     parts += ["## Training data", _markdown(COVERAGE, coverage(tables))]
     parts += ["## Test set", _markdown(PIECES, pieces(test_set)), "## Run", run]
     return "\n".join(f"{part.rstrip()}\n" for part in parts)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from solos.errors import UserError
+from solos.evaluation.rows import name_of
 from solos.evaluation.scores import METRICS
-from solos.report.figures import name_of
 from solos.report.table2 import PUBLISHED, absence, mean_std
 
 NAMES = ("rows", "improvement", "by_instrument", "by_n_sources", "paired", "silence", "agreement")
