@@ -15,6 +15,7 @@ from solos import INSTRUMENTS
 from solos.config.recipes import MhuRecipe
 from solos.errors import UserError
 from solos.models.states import misfit, plain_state
+from solos.signal.resize import double
 
 PAPER_CHANNELS = (32, 64, 128, 256, 512, 512)
 _OLDER = re.compile(r"^(encoder\.\d\.)(\d)\.")  # of their names for an encoder level's parts
@@ -100,7 +101,7 @@ class MultiHeadUNet(nn.Module):
         """Masks: (B, 1, 256, T) in [-1, 1] -> (B, 13, 256, T), summing to 1 over instruments."""
         *skips, y = [x, *self.encoder(x)]
         for level, skip in zip(self.decoder, reversed(skips), strict=True):
-            y = functional.interpolate(y, scale_factor=2, mode="bilinear", align_corners=True)
+            y = double(y)
             y = level(skip, y)
         return torch.softmax(y, dim=1)
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torchvision.models import resnet18
 
 from solos.config.recipes import SopRecipe
+from solos.signal.resize import Double
 
 RELEASED_CHANNELS = (64, 128, 256, 512, 512, 512, 512)
 
@@ -29,7 +30,7 @@ class UNetBlock(nn.Module):
         down = nn.Conv2d(inputs or outer, inner, 4, stride=2, padding=1, bias=False)
         up = [
             nn.ReLU(inplace=True),
-            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+            Double(),
             nn.Conv2d(inner if below is None else 2 * inner, outer, 3, padding=1, bias=outermost),
         ]
         if outermost:
