@@ -25,6 +25,7 @@ def by_products(x: Tensor) -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)  # the first call may be a validation's, and training needs them too
 def _weights(n: int, device: torch.device) -> Tensor:
     """What each of 2n points takes of n: (2n, n)."""
     points = torch.eye(n)[:, None]  # n signals, a point each
