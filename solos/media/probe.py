@@ -62,7 +62,8 @@ def _late(container: av.container.InputContainer, stream: av.VideoStream) -> flo
     """
     if not is_discontinuous(container) or stream.start_time is None:
         return 0.0
-    return max(0.0, float(stream.start_time * stream.time_base) - time_zero(container))
+    late = float(stream.start_time * stream.time_base) - time_zero(container)
+    return round(max(0.0, late), 6)  # microseconds are FFmpeg's own
 
 
 def _first_picture(
