@@ -80,11 +80,8 @@ def _first_picture(
             continue
         if frame:
             matrix = frame.side_data.get("DISPLAYMATRIX")
-            if matrix is None:
-                return (frame.width, frame.height), np.eye(2)
-            return (frame.width, frame.height), np.frombuffer(bytes(matrix), "<i4").reshape(3, 3)[
-                :2, :2
-            ]
+            whole = np.eye(3) if matrix is None else np.frombuffer(bytes(matrix), "=i4")
+            return (frame.width, frame.height), whole.reshape(3, 3)[:2, :2]
     return (stream.width, stream.height), np.eye(2)
 
 
