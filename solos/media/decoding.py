@@ -119,7 +119,7 @@ class Sound:
             try:
                 yield from packet.decode()
             except av.FFmpegError as error:
-                if error.errno in MACHINES or error.errno in DOUBTFUL:
+                if error.errno in {*MACHINES, *DOUBTFUL}:
                     raise failure("undecodable", error.errno, str(error)) from None
                 if packet.size:  # others hold a codec's settings alone
                     self.facts.undecodable += 1

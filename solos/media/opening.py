@@ -1,5 +1,6 @@
 """Opening media: what a file's name, its errors and its clock mean, for all that reads them."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,9 +71,11 @@ def packets(
 
     Raises:
         MediaError, OSError: where the machine may be the reason that it can't, see :func:`failure`.
+            Not for EIO, which is FFmpeg's answer to a file cut short too: the stages hold a verdict
+            only if the whole file can be read.
     """
     try:
         yield from container.demux(*([stream] if stream else []))
     except (av.FFmpegError, OSError) as error:
-        if error.errno in MACHINES or error.errno in DOUBTFUL:
+        if error.errno in {*MACHINES, *DOUBTFUL} - {errno.EIO}:
             raise failure("unreadable", error.errno, str(error)) from None

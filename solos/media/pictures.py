@@ -64,7 +64,7 @@ def film(source: Path, found: Probe) -> ffmpeg.Stream:
     except UnicodeEncodeError:
         raise MediaError("unreadable", "its name is not in UTF-8: rename it") from None
     as_stored = {"noautorotate": None, "reinit_filter:v": 0}
-    as_stored |= {"itsoffset": found.late} if found.late else {}
+    as_stored |= {"itsoffset": f"{found.late:.6f}"} if found.late else {}
     stream = ffmpeg.input(locator(source), threads=1, **as_stored)
     stream = stream["V:0"].filter("scale", *found.stored)
     for turn in found.turns:

@@ -62,7 +62,8 @@ def _late(container: av.container.InputContainer, stream: av.VideoStream) -> flo
     """
     if not is_discontinuous(container) or stream.start_time is None:
         return 0.0
-    return max(0.0, float(stream.start_time * stream.time_base) - time_zero(container))
+    late = float(stream.start_time * stream.time_base) - time_zero(container)
+    return round(max(0.0, late), 6)  # microseconds are FFmpeg's own
 
 
 def _first_picture(
@@ -79,11 +80,8 @@ def _first_picture(
             continue
         if frame:
             matrix = frame.side_data.get("DISPLAYMATRIX")
-            if matrix is None:
-                return (frame.width, frame.height), np.eye(2)
-            return (frame.width, frame.height), np.frombuffer(bytes(matrix), "<i4").reshape(3, 3)[
-                :2, :2
-            ]
+            whole = np.eye(3) if matrix is None else np.frombuffer(bytes(matrix), "=i4")
+            return (frame.width, frame.height), whole.reshape(3, 3)[:2, :2]
     return (stream.width, stream.height), np.eye(2)
 
 
