@@ -1,8 +1,8 @@
 """One recording of ``solos separate``, from its file to its estimates."""
 
 import argparse
-import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import soundfile
 
 from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
 from solos.commands import outputs
-from solos.commands.common import progress_bar
+from solos.commands.common import progress_bar, to_json
 from solos.commands.sources import Wanted, player_boxes
 from solos.commands.versions import versions
 from solos.config.data import Extract
@@ -60,9 +60,8 @@ def separate_file(path: Path, folder: Path, job: Job) -> dict:
         if job.options.map:
             write_map(recording, scratch / "map.png", job)
         report = make_report(recording, job, rate, length, names)
-        text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-        (scratch / outputs.REPORT).write_text(text, encoding="utf-8")
-    if not (job.options.quiet or job.options.json):
+        (scratch / outputs.REPORT).write_text(to_json(report) + "\n", encoding="utf-8")
+    if not job.options.json:
         for name in names:
             print(folder / name)
     return report
@@ -91,7 +90,7 @@ def open_recording(path: Path, scratch: Path, job: Job) -> Recording:
         raise UserError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
     try:
         sound, remark = decode(source, scratch)
-        if not soundfile.info(sound).frames:
+        if not soundfile.info(os.fsencode(sound)).frames:
             raise MediaError("no_audio", "the file holds no sound")
     except MediaError as error:
         hint = "" if job.options.audio or error.status != "no_audio" else ": give it with --audio"
@@ -117,7 +116,7 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
     regions = [*boxes, *([(0, 0, width, height)] if job.options.map else [])]
     archives = [scratch / f"{k}.zip" for k in range(len(regions))]
     n_frames, complaint = extract_crops(path, regions, archives, job.pictures, job.separator.aspect)
-    about = soundfile.info(sound)
+    about = soundfile.info(os.fsencode(sound))
     lacking = about.frames / about.samplerate - n_frames / FRAME_RATE
     if lacking > 1:
         remarks.append(f"the pictures end {lacking:.1f} s before the sound")
@@ -128,7 +127,7 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
 def write_estimates(recording: Recording, folder: Path, job: Job) -> tuple[int, int]:
     """Write a WAV a source; returns their rate (Hz) and length (samples)."""
     options, recipe = job.options, job.separator.recipe
-    about = soundfile.info(recording.sound)
+    about = soundfile.info(os.fsencode(recording.sound))
     players = [
         (source.instrument or source.name, [recording.archives[k - 1] for k in source.players])
         for source in job.sources
@@ -175,7 +174,7 @@ def make_report(
     recording: Recording, job: Job, rate: int, length: int, names: Sequence[str]
 ) -> dict:
     """What was done, for ``separation.json``."""
-    options, about = job.options, soundfile.info(recording.sound)
+    options, about = job.options, soundfile.info(os.fsencode(recording.sound))
     audio = options.audio and {
         "audio": str(options.audio),
         "audio_sha256": file_hash(options.audio),

@@ -87,6 +87,8 @@ def _read_piece(folder: Path) -> Piece:
     extra = len(list(folder.glob("AuSep_*.wav"))) - len(parts)
     if not problem and extra:
         problem = f"{extra} more AuSep file(s) than the folder's name has instruments"
+    if folder.name != folder.name.encode("utf-8", "replace").decode("utf-8"):
+        problem = "the folder's name is no UTF-8: rename it"
     mix, video = _only(folder, "AuMix_*.wav"), _only(folder, "Vid_*.mp4")
     return Piece(folder.name, mix, parts, video, problem)
 

@@ -4,6 +4,7 @@ Block by block, so that memory does not grow with its length.
 """
 
 import math
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def decode(path: Path, folder: Path) -> tuple[Path, str]:
 
 def _is_readable(path: Path) -> bool:
     try:
-        about = soundfile.info(path)
+        about = soundfile.info(os.fsencode(path))
     except soundfile.LibsndfileError:
         return False
     step = about.samplerate // math.gcd(about.samplerate, SAMPLE_RATE)
@@ -88,7 +89,7 @@ def peak_samples(path: Path) -> int:
     """
     full = 1 - 2**-15
     try:
-        blocks = soundfile.blocks(path, blocksize=BLOCK, dtype="float32")
+        blocks = soundfile.blocks(os.fsencode(path), blocksize=BLOCK, dtype="float32")
         return sum(int((np.abs(block) >= full).sum()) for block in blocks)
     except soundfile.LibsndfileError as error:
         raise MediaError("unreadable", f"{path.name}: {error.error_string}") from None
@@ -97,7 +98,7 @@ def peak_samples(path: Path) -> int:
 def read_blocks(path: Path) -> Iterator[NDArray[np.float32]]:
     """What :func:`read_audio` gives, in consecutive blocks."""
     try:
-        with soundfile.SoundFile(path) as sound:
+        with soundfile.SoundFile(os.fsencode(path)) as sound:
             mono = (
                 block.mean(axis=1) for block in sound.blocks(BLOCK, dtype="float32", always_2d=True)
             )

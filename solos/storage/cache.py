@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from solos.storage.files import atomic, file_hash, fingerprint, link
+from solos.storage.files import atomic, file_hash, fingerprint, link, named
 
 RESULT = "result.json"
 WEEK = 7 * 24 * 3600.0
@@ -136,7 +136,8 @@ class Cache:
         half = halves / uuid4().hex  # a killed run's ffmpeg may still be writing to its own
         half.mkdir(parents=True)
         try:
-            result = compute(half)
+            with named(half):
+                result = compute(half)
             if lasting(result):
                 self._note(half, result)
                 shutil.rmtree(folder, ignore_errors=True)  # one whose files were tampered with
