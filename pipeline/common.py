@@ -1,6 +1,5 @@
 """What all stages share: parameters, parallel loops with a progress bar, errors as one message."""
 
-import errno
 import logging
 import os
 import sys
@@ -15,7 +14,7 @@ from tqdm import tqdm
 
 from solos.config.data import HOW_TO_GET_NOTES, HOW_TO_GET_URMP
 from solos.config.params import Parallel, Params, load_params
-from solos.errors import REFUSED, UserError
+from solos.errors import UserError
 from solos.storage.cache import locked
 
 
@@ -56,7 +55,7 @@ def run_stage(main: Callable[..., None], *choices: Sequence[str]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno not in (*REFUSED, errno.EMFILE, errno.ENFILE):
+        if error.errno is None:
             raise
         sys.exit(f"error: {error}. Put that right and run the same command again to go on")
     except KeyboardInterrupt:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from solos.evaluation.rows import ROWS
 from solos.evaluation.scores import METRICS
+from solos.storage.files import intact
+from solos.storage.frames import read_frame
 
 PUBLISHED = {
     "sop_pretrained": {"SDR": (-3.76, 4.00), "SIR": (-1.45, 4.68), "SAR": (7.56, 3.13)},
@@ -39,7 +39,12 @@ published SAR.
 def read_metrics(folder: Path, rows: Iterable[str]) -> dict[str, dict]:
     """``<folder>/<row>.json`` of those ``rows`` that have one (files of other runs are ignored)."""
     paths = {row: folder / f"{row}.json" for row in rows}
-    return {row: json.loads(path.read_text()) for row, path in paths.items() if path.exists()}
+    return {row: _read(path) for row, path in paths.items() if path.exists()}
+
+
+def _read(path: Path) -> dict:
+    with intact(path, "evaluate"):
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def table2(metrics: Mapping[str, dict]) -> str:
@@ -153,7 +158,8 @@ def coverage(tables: Mapping[str, Path]) -> list[list[str]]:
     """
     lines = []
     for name, path in tables.items():
-        table = pd.read_csv(path, keep_default_na=False)
+        columns = ("instrument", "listed", "usable", "minutes", "not_usable")
+        table = read_frame(path, "spectrograms", columns, keep_default_na=False)
         total = {"instrument": "all", "not_usable": ""}
         total |= {column: table[column].sum() for column in ("listed", "usable", "minutes")}
         for row in [total, *table.to_dict("records")]:
@@ -169,7 +175,8 @@ def pieces(path: Path) -> list[list[str]]:
     Args:
         path: ``pieces.csv`` of the stage ``urmp``.
     """
-    table = pd.read_csv(path, keep_default_na=False)
+    columns = ("status", "video", "reason", "piece")
+    table = read_frame(path, "urmp", columns, keep_default_na=False)
     counted = table.groupby(["status", "video", "reason"])["piece"].agg(["count", "first"])
     return [[str(cell) for cell in row] for row in counted.reset_index().itertuples(index=False)]
 

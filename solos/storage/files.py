@@ -4,10 +4,16 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from solos.errors import UserError
+
+_DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, struct.error)
 
 
 @contextmanager
@@ -38,6 +44,22 @@ def named(path: Path) -> Iterator[None]:
         if error.filename is None and error.errno is not None:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+@contextmanager
+def intact(path: Path, made_by: str) -> Iterator[None]:
+    """Read what the stage ``made_by`` wrote to ``path``: what can't be read is missing or damaged.
+
+    Raises:
+        UserError: it is, with what to do.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the stage {made_by} first") from None
+    except _DAMAGE as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"{path} is damaged ({reason}): run the stage {made_by} again") from None
 
 
 def fingerprint(*parts: object) -> str:

@@ -5,8 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from solos.errors import UserError
-from solos.storage.files import atomic
+from solos.storage.files import atomic, intact
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
@@ -30,20 +29,15 @@ def read_table(path: Path, made_by: str) -> list[dict[str, str]]:
     Raises:
         UserError: there is no such file, or it is damaged: rows are cut short, or no text at all.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
+    with intact(path, made_by), path.open(newline="", encoding="utf-8") as stream:
+        try:
             rows = list(csv.DictReader(stream))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run the stage {made_by} first") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is damaged ({error}): run the stage {made_by} again") from None
-    for line, row in enumerate(rows, 2):
-        if None in row or None in row.values():
-            cells = "more" if None in row else "fewer"
-            raise UserError(
-                f"{path} is damaged (row {line} has {cells} cells than the header): run the stage "
-                f"{made_by} again"
-            )
+        except csv.Error as error:
+            raise ValueError(error) from None
+        for line, row in enumerate(rows, 2):
+            if None in row or None in row.values():
+                cells = "more" if None in row else "fewer"
+                raise ValueError(f"row {line} has {cells} cells than the header")
     return rows
 
 
