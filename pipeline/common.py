@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -109,6 +110,8 @@ def run_items(
     """
     if isinstance(items, Sequence):
         total = len(items)
+    # loky replaces a worker that has grown, which is well, and warns of it as if it were not.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     results = joblib.Parallel(
         n_jobs=parallel.jobs, backend=parallel.backend, return_as="generator"
     )(joblib.delayed(function)(item) for item in items)

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from solos.storage.cache import RESULT, WEEK, Cache, claimed, item_name, locked, read_result
+from solos.storage.cache import (
+    MONTH,
+    RESULT,
+    WEEK,
+    Cache,
+    claimed,
+    item_name,
+    locked,
+    read_result,
+    sweep,
+)
 
 
 @pytest.fixture
@@ -202,3 +212,22 @@ def test_what_a_killed_runs_child_still_writes_harms_nobody(cache):
 
     cache.make("item", compute)
     assert (cache.root / "item" / "000001.jpg").read_text() == "good"
+
+
+def test_a_sweep_removes_what_no_run_came_back_to_for_a_month(tmp_path):
+    """Of any cache below, but those kept for good, what is in use, and what is locked."""
+    folders = ("extract/solos", "urmp", "download", "unpacked/notes")
+    caches = {folder: Cache(tmp_path / folder) for folder in folders}
+    for kept in caches.values():
+        for name in ("recent", "old", "locked"):
+            kept.make(name, Sound())
+        age(kept.root / "recent", MONTH - 3600)
+        age(kept.root / "old", MONTH + 60)
+        age(kept.root / "locked", MONTH + 60)
+    (tmp_path / "stages").mkdir()
+    with locked(tmp_path / "urmp/.locks/locked.lock"):
+        sweep(tmp_path, spared=("download",))
+    assert names(caches["extract/solos"]) == names(caches["unpacked/notes"]) == ["recent"]
+    assert names(caches["urmp"]) == ["locked", "recent"]
+    assert names(caches["download"]) == ["locked", "old", "recent"]
+    sweep(tmp_path / "nowhere", spared=())

@@ -93,3 +93,30 @@ def test_a_disk_that_is_full_condemns_no_recording(tmp_path, monkeypatch):
         extract_one(line, tmp_path, tmp_path / "work", settings)
     assert error.value.errno == errno.ENOSPC
     assert not [*(tmp_path / "work").glob("[!.]*"), *(tmp_path / "work").glob(".half/*")]
+
+
+GROWING = """
+import time, numpy
+from pipeline.common import run_items
+from solos.config.params import Parallel
+held = []
+def grow(k):
+    held.append(numpy.ones(60_000_000))
+    time.sleep(0.6)
+    return k
+"""
+
+
+def test_a_worker_that_is_replaced_is_nothing_to_warn_of(tmp_path):
+    """loky replaces one that has grown by 300 MB, as those of `evaluate` do."""
+    (tmp_path / "growing.py").write_text(GROWING)
+    run = "print(run_items(grow, range(5), Parallel(backend='loky', jobs=2), 'x', 5))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"from growing import *; {run}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "TQDM_DISABLE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("[0, 1, 2, 3, 4]\n", "")
