@@ -9,12 +9,26 @@ from solos.evaluation.scores import METRICS
 from solos.storage.files import intact
 from solos.storage.frames import read_frame
 
-PUBLISHED = {
-    "sop_pretrained": {"SDR": (-3.76, 4.00), "SIR": (-1.45, 4.68), "SAR": (7.56, 3.13)},
-    "sop": {"SDR": (-2.98, 5.07), "SIR": (0.46, 6.76), "SAR": (6.37, 2.94)},
-    "sop_ft": {"SDR": (-2.57, 4.99), "SIR": (0.47, 6.43), "SAR": (6.89, 2.48)},
-    "mhunet": {"SDR": (-0.56, 5.96), "SIR": (1.04, 7.24), "SAR": (10.37, 3.48)},
-}
+_FIGURES = Path(__file__).parents[2] / "docs" / "published.csv"
+
+
+def read_published(path: Path) -> dict[str, dict[str, tuple[float, float]]]:
+    """The figures of each row of Table II that others published: mean and standard deviation, dB.
+
+    Args:
+        path: a table of systems with a column ``row``; those that are no row here have none.
+    """
+    if not path.exists():  # installed without its repository
+        return {}
+    lines = read_frame(path, "that it came with").dropna(subset=["row"])
+    names = ("SDR", "SIR", "SAR")
+    return {
+        line["row"]: {name: (float(line[name]), float(line[f"{name}_std"])) for name in names}
+        for _, line in lines.iterrows()
+    }
+
+
+PUBLISHED = read_published(_FIGURES)
 """Mean and standard deviation, dB: Table II of Montesinos et al. (arXiv 2006.07931), on URMP."""
 
 
