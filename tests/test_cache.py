@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.fit import EXPORTED, _remove_others
 from solos.storage.cache import (
     MONTH,
     RESULT,
@@ -231,3 +232,24 @@ def test_a_sweep_removes_what_no_run_came_back_to_for_a_month(tmp_path):
     assert names(caches["urmp"]) == ["locked", "recent"]
     assert names(caches["download"]) == ["locked", "old", "recent"]
     sweep(tmp_path / "nowhere", spared=())
+
+
+def test_trainings_that_were_given_up_go_after_a_month(tmp_path):
+    """Of any row; of the own row those that are exported at once; none that another run holds."""
+    own = tmp_path / "train/sop/own"
+    folders = {
+        **dict.fromkeys(("sop/own", "sop/recent", "mhunet/exported", "mhunet/locked"), True),
+        **dict.fromkeys(("sop/exported", "sop/old", "mhunet/old"), False),
+    }
+    for name in folders:
+        folder = tmp_path / "train" / name
+        folder.mkdir(parents=True)
+        if name.endswith("exported"):
+            (folder / EXPORTED).touch()
+        (folder / "last.pth").touch()
+        if name.endswith(("old", "locked")):
+            for path in (folder / "last.pth", folder):
+                os.utime(path, (time.time() - MONTH - 60,) * 2)
+    with locked(tmp_path / "train/mhunet/locked.lock"):
+        _remove_others(own)
+    assert {name: (tmp_path / "train" / name).exists() for name in folders} == folders

@@ -93,6 +93,7 @@ def test_a_disk_that_is_full_condemns_no_recording(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left") as error:
         extract_one(line, tmp_path, tmp_path / "work", settings)
     assert error.value.errno == errno.ENOSPC
+    assert str(tmp_path / "work") in error.value.filename
     assert not [*(tmp_path / "work").glob("[!.]*"), *(tmp_path / "work").glob(".half/*")]
 
 

@@ -5,6 +5,7 @@ each file that a stage reads is taken away, emptied, cut, exchanged for noise, f
 for a folder. The stage ends well or by ``error: …``; any exception that gets out fails the test.
 """
 
+import json
 import os
 import runpy
 import shutil
@@ -25,9 +26,11 @@ from test_media import write_clip
 
 from solos import SAMPLE_RATE
 from solos.commands.cli import main
+from solos.datasets import read_pieces
 from solos.errors import UserError
 from solos.models.weights import build_network, save_state, weight_files
 from solos.notes.bank import Bank
+from solos.storage.tables import read_table, write_table
 
 PIECE = "01_Duet_vn_fl"
 NOTE = "bassoon_{pitch}_1_forte_arco-normal.wav"
@@ -156,7 +159,7 @@ READ = {
 DAMAGES = ("absent", "empty", "half", "noise", "zeros", "another table", "a folder")
 
 
-FEWER = {"report": ("half", "another table")}
+FEWER = {"report": ("another table",), "train mhunet": ("absent", "half", "noise")}
 """Where a run that goes well takes a while."""
 
 
@@ -316,3 +319,25 @@ def test_score_says_what_is_wrong_with_a_file(healthy, damage, tmp_path, capsys,
         with damaged(tmp_path / side / PIECE / "AuSep_1_x_01_Duet.wav", damage):
             assert main([*words, "--quiet"]) in (0, 1)
         assert len(capsys.readouterr().err.splitlines()) <= 1
+
+
+def test_a_piece_whose_name_is_no_utf8_is_told_of_and_costs_no_other(healthy, tmp_path, capsys):
+    """In the table of the stage `urmp`, and in `score`, whose JSON and CSV stay UTF-8."""
+    for side in ("r", os.fsdecode(b"syst\xe8me")):
+        shutil.copytree(healthy / "urmp", tmp_path / side)
+        odd = os.fsdecode(b"02_\xc9tude_vn_fl")
+        shutil.copytree(healthy / "urmp" / PIECE, tmp_path / side / odd)
+    words = ["score", "--references", str(tmp_path / "r"), "--estimates"]
+    words += [str(tmp_path / os.fsdecode(b"syst\xe8me")), "--out", str(tmp_path / "out"), "--json"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("solos.commands.scoring.Parallel", partial(Parallel, backend="threading"))
+        assert main([*words, "--quiet"]) == 0
+    printed = capsys.readouterr().out.encode("utf-8")  # strictly
+    ((name, summary),) = json.loads(printed).items()
+    assert os.fsencode(name) == b"syst\xe8me" and summary["segments"] == 1
+    (table,) = (tmp_path / "out").glob("*.csv")
+    text = table.read_text(encoding="utf-8")
+    assert "the folder's name is no UTF-8: rename it" in text and "tude_vn_fl" in text
+    (piece,) = [piece for piece in read_pieces(tmp_path / "r") if piece.problem]
+    write_table(tmp_path / "pieces.csv", ("piece", "reason"), [{"piece": piece.name}])
+    assert read_table(tmp_path / "pieces.csv", "urmp")[0]["piece"] == r"02_\udcc9tude_vn_fl"

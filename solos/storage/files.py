@@ -37,13 +37,18 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Give an error of the system that names no file (a full disk, as a rule) this one."""
+    """Give an error of the system that names no file (a full disk, as a rule) this one.
+
+    ffmpeg's, which say what it was about, get it beside that.
+    """
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
+        said = str(error.filename or "")
+        if error.errno is None or (said and not said.startswith("ffmpeg")):
+            raise
+        file = f"{path} ({said})" if said else str(path)
+        raise OSError(error.errno, error.strerror, file) from error
 
 
 @contextmanager
