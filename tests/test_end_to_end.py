@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from copy import copy
 from pathlib import Path
 
@@ -70,18 +71,25 @@ class Clone:
         self.run("git", "commit", "--quiet", "--message", "test")
 
     def run(self, *command: str, ok: bool = True) -> str:
-        """Output of a command; with ``ok``, it must succeed."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode == 0) == ok, f"{' '.join(command)}\n{done.stdout[-4000:]}"
-        return done.stdout
+        """Output of a command; with ``ok``, it must succeed.
+
+        It goes into a file: a pipe would be waited for as long as any process that the command
+        leaves behind, as the workers of DVC's queue, holds it.
+        """
+        with tempfile.TemporaryFile("w+") as output:
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=1200,
+            )
+            output.seek(0)
+            shown = output.read()
+        assert (done.returncode == 0) == ok, f"{' '.join(command)}\n{shown[-4000:]}"
+        return shown
 
     def metrics(self, row: str) -> dict:
         return json.loads((self.folder / "metrics" / f"{row}.json").read_text())

@@ -77,7 +77,7 @@ def test_two_workers_of_the_queue_share_the_work(clone):
     before = set(made(clone))
     clone.run("dvc", "queue", "start", "-j", "2")
     try:
-        wait_for(lambda: "Running" not in (s := status(clone)) and "Queued" not in s, 300)
+        wait_for(lambda: "Running" not in (s := status(clone)) and "Queued" not in s, 900)
         shown = status(clone)
         assert shown.count("Success") == 2, shown + logs(clone)
         assert "Traceback" not in logs(clone)
