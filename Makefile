@@ -7,14 +7,18 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test params lint lock
+.PHONY: help repro test params lint lock in-git
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-repro: $(BIN)/.installed  ## Run every stage that is not up to date, and print Table II
+repro: in-git $(BIN)/.installed  ## Run every stage that is not up to date, and print Table II
 	dvc repro
 	dvc metrics show
+
+in-git:
+	@test -e .git || { echo "This folder is no git repository, which DVC needs (a ZIP of one has" \
+		"no .git). Clone it, or make it one: git init && git add . && git commit -m Start" >&2; exit 1; }
 
 test: $(BIN)/.installed  ## Run the tests
 	python -m pytest

@@ -1,9 +1,9 @@
 """What all stages share: parameters, parallel loops with a progress bar, errors as one message."""
 
-import errno
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -15,16 +15,21 @@ from tqdm import tqdm
 
 from solos.config.data import HOW_TO_GET_NOTES, HOW_TO_GET_URMP
 from solos.config.params import Parallel, Params, load_params
-from solos.errors import REFUSED, UserError
+from solos.errors import UserError
 from solos.storage.cache import locked
 
 
-def _work() -> Path:
-    """``.work``; for an experiment that DVC runs in a temporary copy, the one of the workspace."""
+def _workspace() -> Path:
+    """The project's folder; for an experiment in a temporary copy of it, that which it was of."""
     for folder in Path.cwd().parents:
         if folder.parts[-3:] == (".dvc", "tmp", "exps"):
-            return folder.parents[2] / ".work"
-    return Path(".work")
+            return folder.parents[2]
+    return Path()
+
+
+def _work() -> Path:
+    """``.work`` of the workspace, which experiments in temporary copies share."""
+    return _workspace() / ".work"
 
 
 WORK = _work()
@@ -56,7 +61,7 @@ def run_stage(main: Callable[..., None], *choices: Sequence[str]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno not in (*REFUSED, errno.EMFILE, errno.ENFILE):
+        if error.errno is None:
             raise
         sys.exit(f"error: {error}. Put that right and run the same command again to go on")
     except KeyboardInterrupt:
@@ -78,15 +83,58 @@ def _alone(*name: str) -> Iterator[None]:
 
 def _check_places(params: Params) -> None:
     """Name what the user has to provide and is not there, before hours of work, not after."""
-    if params.synthesize.urmp is None and not Path(params.urmp.path).exists():
-        raise UserError(f"urmp.path: {params.urmp.path} is not there. {HOW_TO_GET_URMP}")
-    if params.notes.path and not Path(params.notes.path).exists():
-        raise UserError(f"notes.path: {params.notes.path} is not there. {HOW_TO_GET_NOTES}")
+    if params.synthesize.urmp is None:
+        _require("urmp.path", params.urmp.path, f"is not there. {HOW_TO_GET_URMP}")
+    if params.notes.path:
+        _require("notes.path", params.notes.path, f"is not there. {HOW_TO_GET_NOTES}")
     for name, row in params.model.items():
-        if row.path and not Path(row.path).is_file():
-            raise UserError(f"model.{name}.path: {row.path} is no file: name a checkpoint")
-    if params.pretrained.source == "files" and not Path(params.pretrained.path).is_dir():
-        raise UserError(f"pretrained.path: {params.pretrained.path} is no folder with three files")
+        if row.path:
+            _require(f"model.{name}.path", row.path, "is no file: name a checkpoint", Path.is_file)
+    if params.pretrained.source == "files":
+        path, problem = params.pretrained.path, "is no folder with three files"
+        _require("pretrained.path", path, problem, Path.is_dir)
+    recipes = (params.train.sop, params.train.music)
+    if any(recipe and recipe.trunk_weights == "imagenet" for recipe in recipes):
+        _require_trunk()
+
+
+def _require_trunk() -> None:
+    """ImageNet weights that were put in place are seen by this experiment, or torch has them.
+
+    (Where nobody put any, they are fetched.)
+    """
+    here = Path("data/weights/scratch")
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = Path(os.environ.get("TORCH_HOME") or Path(caches, "torch")) / "hub" / "checkpoints"
+    for file in (_workspace().absolute() / here).glob("*.pth"):
+        if not (here / file.name).exists() and not (cache / file.name).exists():
+            raise UserError(
+                f"{here / file.name} is not in git, and queued and temporary experiments see "
+                f"nothing else: put it where torch looks too, mkdir -p '{cache}' && cp '{file}' "
+                f"'{cache}'"
+            )
+
+
+def _require(
+    name: str, path: str, problem: str, fits: Callable[[Path], bool] = Path.exists
+) -> None:
+    """Raise ``problem`` unless there is something at ``path`` that the parameter ``name`` gives."""
+    if fits(Path(path)) and not _is_bare(Path(path)):
+        return
+    if path.startswith("~"):
+        raise UserError(f"{name}: {path}: ~ is the shell's, write -S \"{name}='$HOME{path[1:]}'\"")
+    theirs = _workspace().absolute() / path
+    if theirs != Path(path).absolute() and fits(theirs) and not _is_bare(theirs):
+        raise UserError(
+            f"{name}: {path} is not in git, and queued and temporary experiments see nothing else: "
+            f"name it in full, -S \"{name}='{theirs}'\""
+        )
+    raise UserError(f"{name}: {path} {problem}")
+
+
+def _is_bare(path: Path) -> bool:
+    """Whether a folder has nothing but a README: a place for data that nobody has put there."""
+    return path.is_dir() and {entry.name for entry in path.iterdir()} <= {"README.md", ".DS_Store"}
 
 
 def _check_arguments(arguments: Sequence[str], choices: Sequence[Sequence[str]]) -> None:
@@ -110,6 +158,8 @@ def run_items(
     """
     if isinstance(items, Sequence):
         total = len(items)
+    # loky replaces a worker that has grown, which is well, and warns of it as if it were not.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     results = joblib.Parallel(
         n_jobs=parallel.jobs, backend=parallel.backend, return_as="generator"
     )(joblib.delayed(function)(item) for item in items)

@@ -19,7 +19,7 @@ from pipeline.common import WORK, progress
 from solos.errors import UserError
 from solos.models.device import find_device
 from solos.models.weights import network_name, save_network
-from solos.storage.cache import claimed, locked
+from solos.storage.cache import MONTH, claimed, is_old, locked
 from solos.storage.files import file_hash, fingerprint
 from solos.training.distributed import ALONE, Processes
 from solos.training.loop import train
@@ -56,7 +56,7 @@ def fit(
         log_epoch, bar = _silent, _bare
         if processes.first:
             stack.enter_context(_holding(folder, processes))
-            _remove_exported(folder)
+            _remove_others(folder)
             live = Live(str(logs), dvcyaml=None, save_dvc_exp=False, report=None)
             log_epoch, bar = partial(_log, stack.enter_context(live)), progress
         best = train(task, network, epochs, checkpoint, log_epoch, bar, processes)
@@ -68,13 +68,15 @@ def fit(
     processes.leave()
 
 
-def _remove_exported(own: Path) -> None:
-    """Checkpoints, of hundreds of megabytes, of the row's other trainings that are exported.
+def _remove_others(own: Path) -> None:
+    """Checkpoints, of hundreds of megabytes, of other trainings.
 
-    Each is kept until the next training of its row: by then DVC has taken the outputs.
+    An exported one is kept until the next training of its row: by then DVC has taken the outputs.
+    One of any row that was given up goes once nothing was written to it for a month.
     """
-    for folder in sorted(own.parent.glob("*")):
-        if folder != own and (folder / EXPORTED).exists():
+    for folder in sorted(path for path in own.parents[1].glob("*/*") if path.is_dir()):
+        done = folder.parent == own.parent and (folder / EXPORTED).exists()
+        if folder != own and (done or is_old(folder, MONTH)):
             with claimed(_lock(folder)) as free:
                 if free:
                     shutil.rmtree(folder, ignore_errors=True)

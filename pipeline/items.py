@@ -15,10 +15,12 @@ from pipeline.common import WORK, run_items
 from solos.config.params import Parallel
 from solos.errors import UserError
 from solos.media.errors import ENVIRONMENT, MediaError
-from solos.storage.cache import Cache, item_name
+from solos.storage.cache import Cache, item_name, sweep
 from solos.storage.files import empty
 from solos.storage.tables import count_statuses, write_table
 
+FOR_GOOD = ("download",)
+"""Folders in ``.work`` of what is never pruned."""
 log = logging.getLogger(__name__)
 
 
@@ -92,6 +94,7 @@ def make_items(
         write_table(place.output / place.table, place.columns, rows)
     if not lasting:
         cache.prune(_folder(item) for item in items)
+    sweep(WORK, FOR_GOOD)
     log.info("%s: %s", place.title, count_statuses(rows))
     return rows
 

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from solos.storage.cache import RESULT, WEEK, Cache, claimed, item_name, locked, read_result
+from pipeline.fit import EXPORTED, _remove_others
+from solos.storage.cache import (
+    MONTH,
+    RESULT,
+    WEEK,
+    Cache,
+    claimed,
+    item_name,
+    locked,
+    read_result,
+    sweep,
+)
 
 
 @pytest.fixture
@@ -202,3 +213,43 @@ def test_what_a_killed_runs_child_still_writes_harms_nobody(cache):
 
     cache.make("item", compute)
     assert (cache.root / "item" / "000001.jpg").read_text() == "good"
+
+
+def test_a_sweep_removes_what_no_run_came_back_to_for_a_month(tmp_path):
+    """Of any cache below, but those kept for good, what is in use, and what is locked."""
+    folders = ("extract/solos", "urmp", "download", "unpacked/notes")
+    caches = {folder: Cache(tmp_path / folder) for folder in folders}
+    for kept in caches.values():
+        for name in ("recent", "old", "locked"):
+            kept.make(name, Sound())
+        age(kept.root / "recent", MONTH - 3600)
+        age(kept.root / "old", MONTH + 60)
+        age(kept.root / "locked", MONTH + 60)
+    (tmp_path / "stages").mkdir()
+    with locked(tmp_path / "urmp/.locks/locked.lock"):
+        sweep(tmp_path, spared=("download",))
+    assert names(caches["extract/solos"]) == names(caches["unpacked/notes"]) == ["recent"]
+    assert names(caches["urmp"]) == ["locked", "recent"]
+    assert names(caches["download"]) == ["locked", "old", "recent"]
+    sweep(tmp_path / "nowhere", spared=())
+
+
+def test_trainings_that_were_given_up_go_after_a_month(tmp_path):
+    """Of any row; of the own row those that are exported at once; none that another run holds."""
+    own = tmp_path / "train/sop/own"
+    folders = {
+        **dict.fromkeys(("sop/own", "sop/recent", "mhunet/exported", "mhunet/locked"), True),
+        **dict.fromkeys(("sop/exported", "sop/old", "mhunet/old"), False),
+    }
+    for name in folders:
+        folder = tmp_path / "train" / name
+        folder.mkdir(parents=True)
+        if name.endswith("exported"):
+            (folder / EXPORTED).touch()
+        (folder / "last.pth").touch()
+        if name.endswith(("old", "locked")):
+            for path in (folder / "last.pth", folder):
+                os.utime(path, (time.time() - MONTH - 60,) * 2)
+    with locked(tmp_path / "train/mhunet/locked.lock"):
+        _remove_others(own)
+    assert {name: (tmp_path / "train" / name).exists() for name in folders} == folders

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from closure import ROOT
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from test_media import extract_one
 
 from pipeline import common
@@ -92,4 +93,114 @@ def test_a_disk_that_is_full_condemns_no_recording(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left") as error:
         extract_one(line, tmp_path, tmp_path / "work", settings)
     assert error.value.errno == errno.ENOSPC
+    assert str(tmp_path / "work") in error.value.filename
     assert not [*(tmp_path / "work").glob("[!.]*"), *(tmp_path / "work").glob(".half/*")]
+
+
+GROWING = """
+import time, numpy
+from pipeline.common import run_items
+from solos.config.params import Parallel
+held = []
+def grow(k):
+    held.append(numpy.ones(60_000_000))
+    time.sleep(0.6)
+    return k
+"""
+
+
+def test_a_worker_that_is_replaced_is_nothing_to_warn_of(tmp_path):
+    """loky replaces one that has grown by 300 MB, as those of `evaluate` do."""
+    (tmp_path / "growing.py").write_text(GROWING)
+    run = "print(run_items(grow, range(5), Parallel(backend='loky', jobs=2), 'x', 5))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"from growing import *; {run}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "TQDM_DISABLE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("[0, 1, 2, 3, 4]\n", "")
+
+
+HIDDEN = {
+    "urmp.path": ("data/source/urmp", "data/source/urmp"),
+    "notes.path": ("data/source/notes", "data/source/notes"),
+    "pretrained.path": ("data/source/weights", "data/source/weights"),
+    "model.mhunet.path": ("data/weights/published/their.pth", "data/weights/published"),
+}
+"""What is given, and where a README stands."""
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_what_a_temporary_experiment_does_not_see_is_named_with_the_line_to_use(name, tmp_path):
+    """Data that lies where its README sends people, a README alone in the copy that DVC makes."""
+    path, folder = HIDDEN[name]
+    workspace, copy = tmp_path / "a (b)", tmp_path / "a (b)/.dvc/tmp/exps/standalone/tmpx"
+    for root in (workspace, copy):
+        (root / folder).mkdir(parents=True)
+        (root / folder / "README.md").touch()
+    (workspace / folder / Path(path).name).touch()
+
+    def change(content: dict) -> None:
+        if name == "urmp.path":
+            content["synthesize"] = {}
+        if name == "pretrained.path":
+            content["pretrained"]["source"] = "files"
+        if name == "model.mhunet.path":
+            content["model"]["mhunet"] |= {"init": "published", "epochs": 0}
+        section = content
+        *sections, key = name.split(".")
+        for each in sections:
+            section = section.setdefault(each, {})
+        section[key] = path
+
+    write_params(copy, change)
+    done = run_stage(copy, "download", "solos")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert f"-S \"{name}='{workspace / path}'\"" in done.stderr
+    line = done.stderr.partition('-S "')[2].partition('"')[0]
+    assert OverridesParser.create().parse_overrides([line])[0].value() == str(
+        workspace / path
+    )  # as Hydra reads it
+
+
+def test_imagenet_weights_in_place_are_not_fetched_by_a_temporary_experiment(tmp_path):
+    copy = tmp_path / ".dvc/tmp/exps/tmpx"
+    for root in (tmp_path, copy):
+        (root / "data/weights/scratch").mkdir(parents=True)
+    (tmp_path / "data/weights/scratch/resnet18-f37072fd.pth").touch()
+
+    def change(content: dict) -> None:
+        content["train"]["sop"]["trunk_weights"] = "imagenet"
+
+    write_params(copy, change)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+        done = run_stage(copy, "download", "solos")
+        assert len(done.stderr.splitlines()) == 1
+        line = done.stderr.partition("looks too, ")[2].strip()
+        assert line.startswith("mkdir -p")
+        subprocess.run(["sh", "-c", line], check=True)
+        assert "resnet18" not in run_stage(copy, "download", "solos").stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("data/source/urmp", "urmp.path: data/source/urmp is not there. URMP is free: get"),
+        ("~/a (b)/Dataset", "write -S \"urmp.path='$HOME/a (b)/Dataset'\""),
+    ],
+)
+def test_a_place_that_holds_a_readme_alone_and_a_home_that_nobody_expanded(path, message, tmp_path):
+    (tmp_path / "data/source/urmp").mkdir(parents=True)
+    (tmp_path / "data/source/urmp/README.md").touch()
+
+    def change(content: dict) -> None:
+        content["synthesize"] = {}
+        content["urmp"]["path"] = path
+
+    write_params(tmp_path, change)
+    done = run_stage(tmp_path, "extract", "solos")
+    assert message in done.stderr and len(done.stderr.splitlines()) == 1

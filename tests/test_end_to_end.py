@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,25 @@ def test_the_training_log_has_every_epoch(clone):
 
 def test_a_second_repro_has_nothing_to_do(clone):
     assert "Data and pipelines are up to date." in clone.run("dvc", "repro")
+
+
+def test_a_colleague_pulls_the_run_from_a_remote_and_has_nothing_to_do(clone, tmp_path):
+    """A folder as the remote: push, clone, pull, and the clone is up to date; a part alone, too."""
+    clone.run("dvc", "remote", "add", "--default", "storage", str(tmp_path / "remote"))
+    clone.commit()
+    assert "pushed" in clone.run("dvc", "push")
+    assert "Everything is up to date" in clone.run("dvc", "push")
+    clone.run("git", "clone", "--quiet", ".", str(tmp_path / "colleague"))
+    colleague = copy(clone)
+    colleague.folder = tmp_path / "colleague"
+    colleague.run("dvc", "pull", "report")
+    page = "report/index.html"
+    assert (colleague.folder / page).read_bytes() == (clone.folder / page).read_bytes()
+    assert not (colleague.folder / "data/models").exists()
+    colleague.run("dvc", "pull")
+    assert "Data and pipelines are up to date." in colleague.run("dvc", "repro")
+    assert colleague.run("git", "status", "--porcelain") == ""
+    clone.run("dvc", "remote", "remove", "storage")
 
 
 def test_sop_pretrained_is_the_music_weights(clone):

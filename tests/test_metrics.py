@@ -287,7 +287,7 @@ def test_identical_references_are_projected_on_what_they_span(kind, rng):
     np.testing.assert_allclose(measured[:, kept], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("n_samples", [1, 100, 511])
+@pytest.mark.parametrize("n_samples", [2, 100, 511])
 def test_signals_shorter_than_the_filters_span_everything(n_samples, rng):
     # More delayed references than samples: G is singular, nothing is left for artifacts
     references = noise(2, rng, n_samples)
@@ -307,6 +307,10 @@ def test_signals_shorter_than_the_filters_span_everything(n_samples, rng):
         (np.ones((4, 2, 100)), np.ones((2, 100)), r"\(2, 100\)"),
         (np.ones((4, 2, 100)), np.ones((3, 2, 100)), r"\(3, 2, 100\)"),
         (np.ones((1, 4, 2, 100)), np.ones((1, 4, 2, 100)), r"\(1, 4, 2, 100\)"),
+        (np.ones((65535, 2)), np.ones((65535, 2)), r"sources first, found \(65535, 2\)"),
+        (np.ones((3, 300, 2)), np.ones((3, 300, 2)), r"300 sources of 2 samples can't be meant"),
+        (np.ones((101, 600)), np.ones((101, 600)), r"101 sources of 600 samples"),
+        (np.ones((2, 100)), np.ones((100, 2)), r"\(2, 100\) as the references"),
         (np.ones((2, 100)), np.full((2, 100), np.nan), "estimates hold 200 NaN"),
         (np.full((2, 100), np.inf), np.ones((2, 100)), "references hold 200 NaN or inf"),
     ],

@@ -1,6 +1,8 @@
 import json
 import shutil
 import threading
+import time
+from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +16,7 @@ from solos.config.data import YtDlp
 from solos.datasets.index import Recording, write_index
 from solos.download import client, fetcher
 from solos.download.fetcher import Fetcher
-from solos.download.outcomes import Outcome, classify
+from solos.download.outcomes import Outcome, UnwantedError, classify
 from solos.errors import UserError
 from solos.storage.cache import Cache, item_name
 from solos.storage.files import file_hash
@@ -98,6 +100,11 @@ MESSAGES = [
     ),
     ("blocked", "Sign in to confirm you're not a bot. This helps protect our community."),
     ("blocked", "All player responses are invalid. Your IP is likely being blocked by Youtube"),
+    ("upcoming", "This live event will begin in 3 hours."),
+    ("upcoming", "This live event will begin in a few moments."),
+    ("upcoming", "Premieres in 41 minutes"),
+    ("upcoming", "Premiere will begin shortly"),
+    ("live", "This live event has ended."),
     ("environment", "unable to download video data: HTTP Error 403: Forbidden"),
     ("environment", "Unable to download API page: HTTP Error 429: Too Many Requests"),
     ("environment", "Requested format is not available. Use --list-formats for a list of formats"),
@@ -389,3 +396,85 @@ def test_status_notes_are_plain_json(answers, settings, tmp_path):
     (note,) = tmp_path.glob("a.*/result.json")
     assert json.loads(note.read_text())["result"]["file"] == outcome.file == "a.mp4"
     assert (note.parent / outcome.file).is_file()
+
+
+class _Streams(BaseHTTPRequestHandler):
+    """Streams without an end: a playlist that is being added to, a radio; and one with an end."""
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/")
+        self.send_response(200)
+        kind = "audio/mpeg" if name == "radio.mp3" else "application/vnd.apple.mpegurl"
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if name == "radio.mp3":
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(1 << 14))
+                    time.sleep(0.01)
+        seconds = 5000 if name == "long.m3u8" else 4
+        lines = ["#EXTM3U", f"#EXT-X-TARGETDURATION:{seconds}", f"#EXTINF:{seconds},", "a.ts"]
+        lines += ["#EXT-X-ENDLIST"] if name == "long.m3u8" else []
+        self.wfile.write("\n".join([*lines, ""]).encode())
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "reason"),
+    [
+        ("live.m3u8", "live", "a live stream, which has no end"),
+        ("long.m3u8", "too_long", "5000 s long, above download.max_duration (2)"),
+        ("radio.mp3", "live", "no end after"),
+    ],
+)
+def test_what_has_no_end_or_too_late_a_one_is_a_status(name, status, reason, settings, tmp_path):
+    limited = settings.model_copy(update={"max_duration": 2.0})
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Streams) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        fetch = Fetcher(limited)
+        address = f"http://127.0.0.1:{server.server_port}/{name}"
+        began = time.monotonic()
+        outcome = fetch(recording("a", address), tmp_path)
+        server.shutdown()
+    assert (outcome["status"], reason in outcome["reason"]) == (status, True), outcome
+    assert time.monotonic() - began < 10
+    assert not list(tmp_path.iterdir())
+    assert not fetch.tripped
+
+
+@pytest.mark.parametrize(
+    ("about", "status"),
+    [
+        ({"live_status": "is_live"}, "live"),
+        ({"live_status": "post_live", "duration": 3.0}, "live"),
+        ({"live_status": "is_upcoming"}, "upcoming"),
+        ({"live_status": "was_live", "duration": 20000.0}, "too_long"),
+        ({"live_status": "was_live", "duration": 20.0}, None),
+        ({}, None),
+    ],
+)
+def test_what_youtube_says_of_a_video_decides_before_a_byte_is_fetched(about, status, settings):
+    guard = client.options("u:v", Path(), settings)["match_filter"]
+    if status is None:
+        guard(about, incomplete=True)
+        return
+    with pytest.raises(UnwantedError) as refused:
+        guard(about)
+    assert refused.value.outcome.status == status and refused.value.outcome.reason
+
+
+def test_a_file_that_is_too_long_is_given_up_until_the_limit_is_raised(answers, settings, tmp_path):
+    limited = settings.model_copy(update={"max_duration": 0.5})
+    outcomes = [Remembering(tmp_path, limited)(recording("a")) for _ in range(2)]
+    assert answers.asked == ["a"]
+    assert {(o.status, o.file, o.attempts) for o in outcomes} == {("too_long", "", 1)}
+    assert "above download.max_duration (0.5)" in outcomes[0].reason
+    assert not list(tmp_path.rglob("*.mp4"))
+    assert Remembering(tmp_path, settings)(recording("a")).status == "ok"

@@ -1,52 +1,75 @@
 """The command ``solos``: see ``solos --help``."""
 
 import argparse
-import errno
-import json
+import codecs
 import logging
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import current_thread, main_thread
+from types import FrameType
 from typing import NoReturn
 
 from solos.commands import info, score, separate
-from solos.commands.common import UsageError, one_line
-from solos.errors import REFUSED, UserError
-from solos.media.errors import MediaError
+from solos.commands.common import UsageError, explain, of_the_output, one_line, to_json
 
 COMMANDS = {"separate": separate, "score": score, "info": info}
-"""Modules with ``add_arguments(parser)`` and ``run(arguments) -> exit code``."""
-_USERS = (
-    *REFUSED,
-    *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
-)
-"""What the system refuses that its user can put right: a full disk, permissions, a wrong path."""
+"""Modules with ``add_arguments(parser)`` and ``run(arguments) -> exit code``.
+
+They import what takes seconds (torch) when they run, so that help and mistakes come at once.
+"""
+_STOPS = ("SIGTERM", "SIGHUP")
+
+
+class _CommandLineError(UsageError):
+    def __init__(self, message: str, prog: str):
+        super().__init__(f"{message} (see {prog} --help)")
+        self.prog = prog
 
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        raise _CommandLineError(message, self.prog)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0, 1 for a failure, 2 for a command line that can't be."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        with _any_file_name_can_be_printed(), _ending_tidily():
+            try:
+                return _run(words)
+            finally:
+                if sys.stdout:
+                    sys.stdout.flush()
+    except OSError as error:  # of standard output: nobody reads on (| head), or the disk is full
+        _forget_output()
+        silent = isinstance(error, BrokenPipeError)
+        return 1 if silent else _fail("solos", f"standard output: {error.strerror}", 1, False)
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
+        arguments = _parser().parse_args(words)
+    except _CommandLineError as error:
+        return _fail(error.prog, error, 2, "--json" in words)
     level = logging.ERROR if arguments.quiet else logging.INFO
     logging.basicConfig(level=level, format="%(message)s")
     try:
         return arguments.run(arguments)
-    except UsageError as error:
-        return _fail(arguments, error, 2)
-    except (UserError, MediaError) as error:
-        return _fail(arguments, error, 1)
-    except OSError as error:
-        if error.errno not in _USERS:
-            raise
-        return _fail(arguments, f"{error.filename}: {error.strerror}", 1)
     except KeyboardInterrupt:
-        return _fail(arguments, "interrupted", 1)
+        return _fail(arguments.prog, "interrupted", 1, arguments.json)
+    except Exception as error:
+        line = None if of_the_output(error) else explain(error)
+        if line is None:
+            raise
+        code = 2 if isinstance(error, UsageError) else 1
+        return _fail(arguments.prog, line, code, arguments.json)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,13 +87,67 @@ def _parser() -> argparse.ArgumentParser:
             help="folder in which the pipeline runs (default: this one)",
         )
         command.add_argument("--json", action="store_true", help="print JSON on standard output")
-        command.add_argument("--quiet", action="store_true", help="print errors only")
+        command.add_argument(
+            "--quiet", action="store_true", help="no progress and no remarks: results and errors"
+        )
         command.set_defaults(run=module.run, prog=command.prog)
     return parser
 
 
-def _fail(arguments: argparse.Namespace, error: Exception | str, code: int) -> int:
-    print(f"{arguments.prog}: {one_line(error)}", file=sys.stderr)
-    if arguments.json:
-        print(json.dumps({"error": one_line(error)}))
+def _fail(prog: str, error: Exception | str, code: int, as_json: bool) -> int:
+    print(f"{prog}: {one_line(error)}", file=sys.stderr)
+    if as_json:
+        print(to_json({"error": one_line(error)}))
     return code
+
+
+@contextmanager
+def _any_file_name_can_be_printed() -> Iterator[None]:
+    """Names that are no UTF-8 go out as the bytes that they are, in messages escaped."""
+    codecs.register_error("solos", _as_it_is)
+    streams = [stream for stream in (sys.stdout, sys.stderr) if hasattr(stream, "reconfigure")]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="solos" if stream is sys.__stdout__ else "backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            with suppress(OSError):  # it can't be flushed: that has been said
+                stream.reconfigure(errors=errors)
+
+
+def _as_it_is(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler; what a terminal's encoding lacks is escaped."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+@contextmanager
+def _ending_tidily() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: what is half made is removed."""
+    numbers = [getattr(signal, name) for name in _STOPS if hasattr(signal, name)]
+    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    if current_thread() is not main_thread():
+        ours = []
+    for number in ours:
+        signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: the removing is not to be stopped
+    raise SystemExit(128 + number)
+
+
+def _forget_output() -> None:
+    """Let nothing more be written there: Python would try to at its end, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError, ValueError):  # a stream that is none of the system's
+        os.dup2(nowhere, sys.stdout.fileno())

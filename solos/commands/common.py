@@ -1,6 +1,8 @@
 """What the commands share: a user's mistakes on the command line, the workspace, progress bars."""
 
+import json
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +12,7 @@ from tqdm import tqdm
 from solos import SAMPLE_RATE
 from solos.config.params import Params, load_params
 from solos.errors import UserError
+from solos.media.errors import MediaError
 
 
 class UsageError(UserError):
@@ -39,10 +42,39 @@ class Workspace:
     @property
     def rows(self) -> list[str]:
         """The rows that are there to be trained, or that have been."""
-        folder = self.folder / "data" / "models"
-        exported = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         listed = list(self.params.model) if self.params else []
-        return listed + [name for name in exported if name not in listed]
+        return listed + [name for name in self.exported if name not in listed]
+
+    @property
+    def exported(self) -> list[str]:
+        """The rows that have been trained, whatever ``params.yaml`` says."""
+        folder = self.folder / "data" / "models"
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def explain(error: Exception) -> str | None:
+    """A user's mistake, or what the system refuses, in one line; None for a fault of this program.
+
+    Anything that the system says is told with the file: a full disk, permissions, a wrong path.
+    """
+    if isinstance(error, UserError | MediaError):
+        return one_line(error)
+    if isinstance(error, OSError) and error.errno:
+        return one_line(f"{error.filename}: {error.strerror}")
+    if isinstance(error, MemoryError | BrokenProcessPool):
+        return f"out of memory, or a worker was killed ({type(error).__name__})"
+    return None
+
+
+def of_the_output(error: Exception) -> bool:
+    """Whether it is standard output that can't be written to: files' errors have their names."""
+    return isinstance(error, OSError) and error.filename is None
+
+
+def to_json(value: object) -> str:
+    """JSON in UTF-8; of a file's name that isn't, its odd bytes as Python's escapes of them."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def one_line(error: Exception | str) -> str:

@@ -1,21 +1,22 @@
 """What is here: versions, devices, the profile, what is trained, the data, and what is stale."""
 
 import argparse
-import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
-from solos.commands.common import Workspace
+from solos.commands.common import Workspace, one_line, to_json
 from solos.commands.versions import versions
+from solos.config.exported import DESCRIPTION, read_description
 from solos.errors import UserError
 from solos.media.process import ffmpeg_path
-from solos.models.weights import DESCRIPTION, read_description
-from solos.storage.tables import count_statuses
+from solos.storage.tables import count_statuses, read_table
+
+_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))  # NVIDIA's, AMD's, WSL's
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,38 +26,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what is found."""
     found = inspect(Workspace(options.workspace))
-    if options.json:
-        print(json.dumps(found, indent=2))
-    elif not options.quiet:
-        print("\n".join(_lines(found)))
+    print(to_json(found) if options.json else "\n".join(_lines(found)))
     return 0
 
 
 def inspect(workspace: Workspace) -> dict:
-    """What there is, as JSON; what can't be found out is a text that says why."""
-    params, folder = workspace.params, workspace.folder
+    """What there is, as JSON; what can't be found out is a text that says why.
+
+    (A row, or a coverage, of which that is so is ``{"error": text}``.)
+    """
+    folder = workspace.folder
+    params = _or_why(lambda: workspace.params)
+    problem = params["error"] if isinstance(params, dict) else None
+    known = None if problem else params
     return {
         "workspace": str(folder.absolute()),
         "versions": versions(),
         "devices": _devices(),
         "ffmpeg": _ffmpeg(),
-        "profile": params.profile if params else None,
-        "seed": params.seed if params else None,
-        "rows": {row: _trained(workspace.model(row)) for row in workspace.rows},
+        "profile": problem or (known.profile if known else None),
+        "seed": known.seed if known else None,
+        "rows": {row: _or_why(_trained, workspace.model(row)) for row in _rows(workspace, problem)},
         "downloads": {
-            path.parent.name: count_statuses(_table(path))
+            path.parent.name: _download(path)
             for path in sorted(folder.glob("data/raw/*/status.csv"))
         },
         "coverage": {
-            path.stem: _coverage(path) for path in sorted(folder.glob("data/coverage/*.csv"))
+            path.stem: _or_why(_coverage, path)
+            for path in sorted(folder.glob("data/coverage/*.csv"))
         },
         "stale": _stale(folder),
     }
 
 
+def _or_why(look: Callable, *arguments: object) -> object:
+    """What ``look`` finds; of a damaged file ``{"error": why}``, so that it costs no other."""
+    try:
+        return look(*arguments)
+    except UserError as error:
+        return {"error": one_line(error)}
+    except OSError as error:
+        return {"error": one_line(f"{error.filename}: {error.strerror}")}
+    except (ValueError, KeyError, TypeError) as error:
+        named = " ".join(str(argument) for argument in arguments)
+        return {"error": one_line(f"{named} is damaged: {type(error).__name__}: {error}")}
+
+
+def _rows(workspace: Workspace, problem: str | None) -> list[str]:
+    return workspace.exported if problem else workspace.rows
+
+
 def _devices() -> list[str]:
+    """The processor and the GPUs that torch can use; torch is asked only where there may be any."""
+    here = [f"cpu ({os.cpu_count()} cores)"]
+    if not (shutil.which("nvidia-smi") or any(path.exists() for path in _DRIVERS)):
+        return here
+    import torch  # noqa: PLC0415 (it takes seconds)
+
     cards = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
-    return [f"cpu ({os.cpu_count()} cores)", *(f"cuda:{k} ({c})" for k, c in enumerate(cards))]
+    return [*here, *(f"cuda:{k} ({card})" for k, card in enumerate(cards))]
 
 
 def _ffmpeg() -> str | None:
@@ -74,20 +102,24 @@ def _trained(folder: Path) -> dict | None:
     return {key: description.get(key) for key in ("network", "epoch", "val_loss")}
 
 
-def _table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+def _download(path: Path) -> str:
+    found = _or_why(lambda table: count_statuses(read_table(table, "download")), path)
+    return found["error"] if isinstance(found, dict) else found
 
 
 def _coverage(path: Path) -> dict:
     """Sums over the instruments: recordings listed and usable, and minutes of the latter."""
-    rows = _table(path)
+    rows = read_table(path, "spectrograms")
     counts = {key: sum(int(row[key]) for row in rows) for key in ("listed", "usable")}
     return counts | {"minutes": round(sum(float(row["minutes"]) for row in rows), 1)}
 
 
 def _stale(folder: Path) -> list[str] | str:
     """Stages that `dvc repro` would run; or why that can't be said."""
+    if not any(
+        (parent / ".dvc").is_dir() for parent in (folder.absolute(), *folder.resolve().parents)
+    ):
+        return "dvc status: you are not inside of a DVC repository"
     command = [sys.executable, "-m", "dvc", "status", "--json"]
     quiet = os.environ | {"DVC_NO_ANALYTICS": "true"}
     done = subprocess.run(
@@ -103,8 +135,8 @@ def _lines(found: dict) -> list[str]:
     packages = [f"{name} {version or '-'}" for name, version in found["versions"].items()]
     stale = found["stale"]
     said = stale if isinstance(stale, str) else ", ".join(stale) or "nothing"
-    profile = f"{found['profile']} (seed {found['seed']})"
-    profile = profile if found["profile"] else "no params.yaml here"
+    profile = found["profile"] or "no params.yaml here"
+    profile += "" if found["seed"] is None else f" (seed {found['seed']})"
     lines = [
         f"workspace  {found['workspace']}",
         f"versions   {', '.join(packages)}",
@@ -114,16 +146,22 @@ def _lines(found: dict) -> list[str]:
     ]
     lines += [f"row        {row}: {_said(about)}" for row, about in found["rows"].items()]
     lines += [f"download   {name}: {counts}" for name, counts in found["downloads"].items()]
-    lines += [
-        f"coverage   {name}: {c['usable']} of {c['listed']} recordings, {c['minutes']:.1f} minutes"
-        for name, c in found["coverage"].items()
-    ]
+    lines += [f"coverage   {name}: {_covered(about)}" for name, about in found["coverage"].items()]
     return [*lines, f"stale      {said}"]
+
+
+def _covered(about: dict) -> str:
+    if "error" in about:
+        return about["error"]
+    recordings = f"{about['usable']} of {about['listed']} recordings"
+    return f"{recordings}, {about['minutes']:.1f} minutes"
 
 
 def _said(about: dict | None) -> str:
     if about is None:
         return "not trained"
+    if "error" in about:
+        return about["error"]
     loss = about["val_loss"]
-    ending = "" if loss is None else f", validation loss {loss:.5f}"
+    ending = f", validation loss {loss:.5f}" if isinstance(loss, float) else ""
     return f"{about['network']}, best epoch {about['epoch']}{ending}"

@@ -1,5 +1,7 @@
 """What ``solos separate`` writes: sounds, films and maps."""
 
+import errno
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ from solos.media.probe import probe
 from solos.media.process import run_ffmpeg
 
 REPORT = "separation.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _HEADER = 4096  # bytes in which a WAV's chunks before its samples end
 _LARGEST = 2**32 - _HEADER  # bytes of a WAV, whose header counts them by 32 bits
 
@@ -39,7 +42,7 @@ def published(folder: Path, names: Sequence[str], overwrite: bool) -> Iterator[P
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with TemporaryDirectory(prefix=".solos-", dir=folder) as scratch:
+        with _named(folder), TemporaryDirectory(prefix=".solos-", dir=folder) as scratch:
             yield Path(scratch)
             (folder / names[-1]).unlink(missing_ok=True)
             for name in names:
@@ -48,6 +51,17 @@ def published(folder: Path, names: Sequence[str], overwrite: bool) -> Iterator[P
         if new:
             with suppress(OSError):  # it holds something: what was made
                 folder.rmdir()
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """A full disk is that of ``folder``, whoever met it: ffmpeg, libsndfile, Python."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL or error.filename is None:
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+        raise
 
 
 def write_sounds(
@@ -64,20 +78,25 @@ def write_sounds(
 
     Raises:
         UserError: they would be larger than a WAV can be.
+        OSError: the disk is full, or refuses them otherwise.
     """
     if length * {"PCM_16": 2, "FLOAT": 4}[subtype] > _LARGEST:
         raise UserError(
             f"{length / rate / 3600:.1f} h are more than a WAV holds: see --bits, --rate"
         )
-    peaks = np.zeros(len(paths))
-    with ExitStack() as stack:
-        sounds = [
-            stack.enter_context(soundfile.SoundFile(path, "w", rate, 1, subtype)) for path in paths
-        ]
-        for stretch in stretches:
-            peaks = np.maximum(peaks, np.abs(stretch).max(axis=1, initial=0))
-            for sound, wave in zip(sounds, stretch, strict=True):
-                sound.write(wave[: length - sound.frames])
+    peaks, kind = np.zeros(len(paths)), (rate, 1, subtype)
+    try:
+        with ExitStack() as stack:
+            opened = (soundfile.SoundFile(os.fsencode(path), "w", *kind) for path in paths)
+            sounds = [stack.enter_context(sound) for sound in opened]
+            for stretch in stretches:
+                peaks = np.maximum(peaks, np.abs(stretch).max(axis=1, initial=0))
+                for sound, wave in zip(sounds, stretch, strict=True):
+                    sound.write(wave[: length - sound.frames])
+    except soundfile.LibsndfileError as error:
+        for path in paths:
+            _try_to_write(path)
+        raise UserError(f"{paths[0].parent}: {error}") from None
     for path in paths:
         _forget_time(path)
     loud = [(path.name, peak) for path, peak in zip(paths, peaks, strict=True) if peak > 1]
@@ -86,6 +105,12 @@ def write_sounds(
         for name, peak in loud
         if subtype == "PCM_16"
     ]
+
+
+def _try_to_write(path: Path) -> None:
+    """Why libsndfile can't write any further: it only says "System error"."""
+    with path.open("ab") as stream:
+        stream.write(bytes(_HEADER))
 
 
 def _forget_time(wav: Path) -> None:

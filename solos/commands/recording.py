@@ -1,9 +1,9 @@
 """One recording of ``solos separate``, from its file to its estimates."""
 
 import argparse
-import json
 import logging
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ import soundfile
 
 from solos import SAMPLE_RATE, SEGMENT
 from solos.commands import outputs
-from solos.commands.common import progress_bar
+from solos.commands.common import progress_bar, to_json
 from solos.commands.sources import Wanted, player_boxes
 from solos.commands.versions import versions
 from solos.config.data import Extract
@@ -64,11 +64,10 @@ def separate_file(path: Path, folder: Path, job: Job) -> dict:
             write_map(recording, scratch / "map.png", job)
         remarks = [*recording.remarks, *cut]
         report = make_report(recording, job, rate, length, names) | {"remarks": remarks}
-        text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-        (scratch / outputs.REPORT).write_text(text, encoding="utf-8")
+        (scratch / outputs.REPORT).write_text(to_json(report) + "\n", encoding="utf-8")
     for remark in remarks:
         log.warning("%s: %s", path, remark)
-    if not (job.options.quiet or job.options.json):
+    if not job.options.json:
         for name in names:
             print(folder / name)
     return report
@@ -121,7 +120,8 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
     regions = [*boxes, *([(0, 0, width, height)] if job.options.map else [])]
     archives = [scratch / f"{k}.zip" for k in range(len(regions))]
     n_frames, complaint = extract_crops(path, regions, archives, job.pictures, job.separator.aspect)
-    remarks += [unequal_ends(n_frames, soundfile.info(sound).duration), complaint]
+    about = soundfile.info(os.fsencode(sound))
+    remarks += [unequal_ends(n_frames, about.frames / about.samplerate), complaint]
     remarks = [remark for remark in remarks if remark]
     return Recording(path, sound, (width, height), boxes, archives, remarks)
 
@@ -129,7 +129,7 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
 def write_estimates(recording: Recording, folder: Path, job: Job) -> tuple[int, int, list[str]]:
     """Write a WAV a source; returns their rate (Hz) and length (samples), and remarks."""
     options, recipe = job.options, job.separator.recipe
-    about = soundfile.info(recording.sound)
+    about = soundfile.info(os.fsencode(recording.sound))
     players = [
         (source.instrument or source.name, [recording.archives[k - 1] for k in source.players])
         for source in job.sources
@@ -176,7 +176,7 @@ def make_report(
     recording: Recording, job: Job, rate: int, length: int, names: Sequence[str]
 ) -> dict:
     """What was done, for ``separation.json``."""
-    options, about = job.options, soundfile.info(recording.sound)
+    options, about = job.options, soundfile.info(os.fsencode(recording.sound))
     audio = options.audio and {
         "audio": str(options.audio),
         "audio_sha256": file_hash(options.audio),

@@ -1,7 +1,6 @@
 """Score folders of separated WAVs in URMP's layout by the protocol of Table II."""
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +8,9 @@ from typing import get_args
 
 from pydantic import ValidationError
 
-from solos.commands.common import UsageError
-from solos.commands.scoring import score_folders
+from solos.commands.common import UsageError, to_json
 from solos.config.rows import Protocol
 from solos.errors import UserError
-from solos.evaluation.scores import summarize, to_table, write_row
-from solos.report.table2 import scores_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     protocol = _protocol(arguments)
     systems = _systems(arguments.estimates)
+
+    from solos.commands.scoring import score_folders  # noqa: PLC0415 (torch, which takes seconds)
+    from solos.evaluation.scores import summarize, to_table, write_row  # noqa: PLC0415
+    from solos.report.table2 import scores_table  # noqa: PLC0415
+
     lines = score_folders(arguments.references, systems, protocol, arguments.quiet)
     if arguments.out:
         for row in systems:
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     tables = {row: to_table(lines[row]) for row in systems}
     summaries = {row: summarize(table) for row, table in tables.items()}
     if arguments.json:
-        print(json.dumps(summaries, indent=2))
+        print(to_json(summaries))
         return 0
     print(scores_table(summaries), end="")
     for row, table in tables.items():

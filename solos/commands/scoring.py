@@ -7,6 +7,7 @@ of the files there are for them, be it one for all or one for each.
 """
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -50,6 +51,7 @@ def score_folders(
     pieces = read_pieces(references)
     names = [piece.name for piece in pieces]
     estimates = {row: _find_estimates(folder, names) for row, folder in systems.items()}
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)  # it is well
     one = partial(_score_piece, estimates=estimates, protocol=protocol)
     scored = Parallel(n_jobs=-1, return_as="generator")(delayed(one)(piece) for piece in pieces)
     bar = tqdm(scored, "pieces", len(pieces), disable=quiet or None)

@@ -1,23 +1,19 @@
 """Separate the instruments of recordings of any length with a trained network."""
 
 import argparse
-import json
+import logging
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from solos.commands.common import UsageError, Workspace, one_line
-from solos.commands.recording import SUBTYPES, Job, separate_file
-from solos.commands.sources import box, instrument_names, wanted_sources
-from solos.config.data import Extract
+from solos.commands.common import UsageError, Workspace, explain, of_the_output, one_line, to_json
+from solos.commands.sources import box, instrument_names
+from solos.config.exported import DESCRIPTION
 from solos.errors import UserError
-from solos.media.errors import MediaError
-from solos.models.weights import DESCRIPTION, read_description
-from solos.separation.separator import load_separator
-from solos.storage.files import file_hash
 
-_PAPERS = Extract(short_side=256, jpeg_quality=3)  # pictures where no params.yaml says otherwise
+BITS = (16, 32)
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sources.add_argument("--audio", type=Path, metavar="FILE", help="the sound, if not the input's")
     results = parser.add_argument_group("results")
     results.add_argument("--rate", choices=("model", "original"), default="model")
-    results.add_argument("--bits", type=int, choices=tuple(SUBTYPES), default=32)
+    results.add_argument("--bits", type=int, choices=BITS, default=32)
     results.add_argument("--video", action="store_true", help="a film a source")
     results.add_argument("--map", action="store_true", help="Sound of Pixels' map of the sound")
     results.add_argument("--overwrite", action="store_true", help="replace files that are there")
@@ -75,18 +71,34 @@ def run(options: argparse.Namespace) -> int:
     folders = output_folders(options.inputs, options.out)
     if options.audio and len(folders) > 1:
         raise UsageError("--audio is the sound of one input")
-    job = prepare(options)
+    if options.model and options.weights:
+        raise UsageError("--model and --weights both name a network: give one")
+    workspace = Workspace(options.workspace)
+    network = find_network(options.model, options.weights, workspace)
+
+    from solos.commands.network import prepare  # noqa: PLC0415 (torch, which takes seconds)
+    from solos.commands.recording import separate_file  # noqa: PLC0415
+
+    job = prepare(options, network, workspace.params)
     reports, failed = [], 0
     for path, folder in zip(options.inputs, folders, strict=True):
         try:
             reports.append(separate_file(path, folder, job))
-        except (UserError, MediaError) as error:
+        except Exception as error:  # whatever it is, it must not cost the other inputs
+            if of_the_output(error):
+                raise
             failed += 1
-            reports.append({"input": {"file": str(path)}, "error": one_line(error)})
-            print(f"{options.prog}: {one_line(error)}", file=sys.stderr)
+            reports.append({"input": {"file": str(path)}, "error": _said(path, error)})
+            print(f"{options.prog}: {_said(path, error)}", file=sys.stderr)
+            log.debug("%s", path, exc_info=error)
     if options.json:
-        print(json.dumps(reports, indent=2))
+        print(to_json(reports))
     return 1 if failed else 0
+
+
+def _said(path: Path, error: Exception) -> str:
+    fault = f"{path}: {type(error).__name__}: {error} (a fault of this program: please report it)"
+    return explain(error) or one_line(fault)
 
 
 def output_folders(inputs: Sequence[Path], out: Path) -> list[Path]:
@@ -102,31 +114,6 @@ def output_folders(inputs: Sequence[Path], out: Path) -> list[Path]:
     if twice:
         raise UsageError(f"several inputs are named {twice[0]}: separate them one by one")
     return [out / name for name in names]
-
-
-def prepare(options: argparse.Namespace) -> Job:
-    """Check the options against the network.
-
-    Raises:
-        UsageError, UserError: they don't go together; there is no such network.
-    """
-    if options.model and options.weights:
-        raise UsageError("--model and --weights both name a network: give one")
-    workspace = Workspace(options.workspace)
-    params = workspace.params
-    folder = find_network(options.model, options.weights, workspace)
-    masks = options.masks or (params.evaluate.masks if params else "binary")
-    separator = load_separator(folder, masks, options.device)
-    n_players = len(options.boxes) if options.boxes else options.players
-    if options.players not in (None, n_players):
-        raise UsageError(f"--players {options.players}, but {n_players} box(es)")
-    if options.map and not separator.needs_frames:
-        raise UsageError("--map: this network goes by sound alone, and has none")
-    if options.masks and not separator.needs_frames:
-        raise UsageError("--masks: this network's are ratios, and are not decided")
-    sources = wanted_sources(options.instruments, n_players, separator.needs_frames)
-    about = _about_network(folder, options.model, masks if separator.needs_frames else None)
-    return Job(options, separator, about, sources, params.extract if params else _PAPERS)
 
 
 def find_network(row: str | None, weights: Path | None, workspace: Workspace) -> Path:
@@ -160,10 +147,3 @@ def find_network(row: str | None, weights: Path | None, workspace: Workspace) ->
             f"train@{row}`, or name an exported network with --weights"
         )
     return folder
-
-
-def _about_network(folder: Path, row: str | None, masks: str | None) -> dict:
-    description, _ = read_description(folder)
-    hashes = {path.name: file_hash(path) for path in sorted(folder.glob("*.pth"))}
-    about = {key: description.get(key) for key in ("network", "epoch", "val_loss")}
-    return {"row": row, **about, "masks": masks, "weights": str(folder), "sha256": hashes}

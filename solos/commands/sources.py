@@ -3,11 +3,14 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from solos import INSTRUMENTS
 from solos.commands.common import UsageError
 from solos.errors import UserError
-from solos.media.crops import Box, equal_boxes
+
+if TYPE_CHECKING:
+    from solos.media.crops import Box
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ def instrument_names(text: str) -> list[str]:
     return [known[key] for key in plain]
 
 
-def box(text: str) -> Box:
+def box(text: str) -> "Box":
     """``x,y,width,height`` in pixels; an argument's type."""
     try:
         x, y, width, height = map(int, text.split(","))
@@ -74,12 +77,14 @@ def wanted_sources(
     return [Wanted(name, name, tuple(places)) for name, places in players.items()]
 
 
-def player_boxes(width: int, height: int, n: int, given: Sequence[Box] | None) -> list[Box]:
+def player_boxes(width: int, height: int, n: int, given: "Sequence[Box] | None") -> "list[Box]":
     """The region of each player in a picture, from left to right: those given, or equal widths.
 
     Raises:
         UserError: a box reaches out of the picture, or there is no room for all players.
     """
+    from solos.media.crops import equal_boxes  # noqa: PLC0415 (what it imports takes a while)
+
     for x, y, box_width, box_height in given or ():
         if x + box_width > width or y + box_height > height:
             text = f"{x},{y},{box_width},{box_height}"

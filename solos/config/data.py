@@ -117,6 +117,8 @@ class Download(Section):
     """Seconds without an answer after which a connection is given up."""
     min_rate: Annotated[float, Field(ge=0)]
     """Bytes a second, on average; a slower recording is given up after ``timeout``."""
+    max_duration: Positive
+    """Seconds of the longest recording that is wanted; a longer one is ``too_long``."""
     sleep_interval: Annotated[float, Field(ge=0)]
     """Shortest pause before a download, seconds."""
     max_sleep_interval: Annotated[float, Field(ge=0)]

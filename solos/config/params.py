@@ -113,7 +113,7 @@ def load_params(path: Path) -> Params:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing: run `make params`") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # some of YAML's dates
         raise ConfigError(f"{path} is not YAML: {error}") from None
     try:
         return Params.model_validate(content)

@@ -86,6 +86,8 @@ def _read_piece(folder: Path) -> Piece:
     unknown = [code for code in codes if code not in CODES]
     parts = () if unknown else tuple(_part(folder, k, code) for k, code in enumerate(codes, 1))
     problem = f"unknown instrument code(s) {', '.join(unknown)}" if unknown else _problem(parts)
+    if folder.name != folder.name.encode("utf-8", "replace").decode("utf-8"):
+        problem = "the folder's name is no UTF-8: rename it"
     mix, video = _first(folder, "AuMix_*.wav"), _first(folder, "Vid_*.mp4")
     surplus = "" if unknown else _surplus(folder, [mix, video, *(part.path for part in parts)])
     return Piece(folder.name, mix, parts, video, problem or surplus, surplus)

@@ -10,9 +10,17 @@ from yt_dlp import YoutubeDL
 from yt_dlp.utils import DownloadError
 
 from solos.config.data import Download
+from solos.download.outcomes import UnwantedError
 from solos.media.process import ffmpeg_path
 
 log = logging.getLogger(__name__)
+
+_NOT_YET = {
+    "is_live": ("live", "a live stream, which has no end: tried again once it is a recording"),
+    "post_live": ("live", "a live stream that has ended and is not a whole recording yet"),
+    "is_upcoming": ("upcoming", "not broadcast yet"),
+}
+_MOST_A_SECOND = 1_000_000  # bytes of a film, generously
 
 
 def download(url: str, folder: Path, settings: Download) -> Path:
@@ -20,6 +28,7 @@ def download(url: str, folder: Path, settings: Download) -> Path:
 
     Raises:
         DownloadError: yt-dlp's, with YouTube's answer.
+        UnwantedError: it is no recording yet, or longer than ``settings.max_duration``.
     """
     with YoutubeDL(options(url, folder, settings)) as client:
         info = client.extract_info(url)
@@ -28,10 +37,30 @@ def download(url: str, folder: Path, settings: Download) -> Path:
     return folder / Path(info["requested_downloads"][0]["filepath"]).name
 
 
-def _slowness_guard(settings: Download) -> Callable[[dict], None]:
-    """A progress hook that gives up on a file that arrives below ``settings.min_rate``.
+def _duration_guard(settings: Download) -> Callable[..., None]:
+    """A filter that refuses, before a byte is fetched, what would not end, or not soon enough."""
 
-    A recording can be several files: its pictures and its sound.
+    def guard(info: dict, *, incomplete: object = False) -> None:
+        del incomplete  # what is asked for here is known before the formats are
+        if info.get("live_status") in _NOT_YET:
+            raise UnwantedError(*_NOT_YET[info["live_status"]])
+        require_short(info.get("duration") or 0.0, settings)
+
+    return guard
+
+
+def require_short(seconds: float, settings: Download) -> None:
+    """Raise :class:`UnwantedError` for a recording of more than ``settings.max_duration``."""
+    if seconds > settings.max_duration:
+        reason = f"{seconds:.0f} s long, above download.max_duration ({settings.max_duration:g})"
+        raise UnwantedError("too_long", reason, seconds)
+
+
+def _progress_guard(settings: Download) -> Callable[[dict], None]:
+    """A hook that gives up on a file that arrives below ``settings.min_rate``, or has no end.
+
+    A recording can be several files: its pictures and its sound. One whose length nobody says may
+    be a stream that goes on for ever.
     """
     starts: dict[str, tuple[float, int]] = {}
 
@@ -41,6 +70,11 @@ def _slowness_guard(settings: Download) -> Callable[[dict], None]:
         seconds, gained = now - began, found - had
         if seconds > settings.timeout and gained < settings.min_rate * seconds:
             raise DownloadError(f"given up at {gained / seconds:.0f} bytes/s (download.min_rate)")
+        if progress.get("total_bytes") or progress.get("fragment_count"):
+            return
+        if max(seconds, found / _MOST_A_SECOND) > settings.max_duration:
+            reason = f"no end after {found} bytes and {seconds:.0f} s (download.max_duration)"
+            raise UnwantedError("live", reason)
 
     return guard
 
@@ -58,7 +92,8 @@ def options(url: str, folder: Path, settings: Download) -> dict:
         "enable_file_urls": url.startswith("file:"),
         "noplaylist": True,
         "socket_timeout": settings.timeout,
-        "progress_hooks": [_slowness_guard(settings)],
+        "match_filter": _duration_guard(settings),
+        "progress_hooks": [_progress_guard(settings)],
         "logger": _Quiet(),
         "quiet": True,
         "noprogress": True,

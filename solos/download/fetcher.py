@@ -15,13 +15,20 @@ from yt_dlp.utils import YoutubeDLError
 
 from solos.config.data import Download
 from solos.datasets.index import Recording
-from solos.download.client import download
-from solos.download.outcomes import GONE, Outcome, failure_of, is_refusal, retry_after
+from solos.download.client import download, require_short
+from solos.download.outcomes import (
+    GONE,
+    Outcome,
+    UnwantedError,
+    failure_of,
+    is_refusal,
+    retry_after,
+)
 from solos.errors import UserError
 from solos.media.errors import MediaError
 from solos.media.probe import check_complete
 from solos.storage.cache import read_result
-from solos.storage.files import file_hash
+from solos.storage.files import empty, file_hash
 
 
 class Fetcher:
@@ -51,6 +58,8 @@ class Fetcher:
     def is_final(self, outcome: dict) -> bool:
         """Whether a recording is there, or gone for good: the next run then asks no more."""
         status = outcome["status"]
+        if status == "too_long":
+            return outcome["duration"] > self.settings.max_duration
         return status == "ok" or (status in GONE and not self.settings.retry_dead)
 
     def __call__(self, recording: Recording, folder: Path) -> dict:
@@ -72,19 +81,21 @@ class Fetcher:
                 "again: what has been downloaded is kept"
             ) from error
         fields = asdict(outcome)
-        failed = ("status", "reason", "attempts")
+        failed = ["status", "reason", "attempts", *(["duration"] if outcome.duration else [])]
         return fields if outcome.status == "ok" else {name: fields[name] for name in failed}
 
     def _attempt(self, recording: Recording, folder: Path) -> Outcome:
         try:
             file = download(recording.url, folder, self.settings)
         except (YoutubeDLError, OSError) as error:
+            if isinstance(error, UnwantedError):
+                empty(folder)  # of what an endless stream left
             outcome = failure_of(error, recording.url)
             self._count(is_refusal(outcome))
             self._wait(retry_after(error))
             return outcome
         self._count(refused=False)
-        return _inspect(file, recording.id)
+        return _inspect(file, recording.id, self.settings)
 
     def _wait(self, seconds: float) -> None:
         with self._lock:
@@ -102,10 +113,14 @@ def content_of(url: str) -> str:
     return file_hash(path) if url.startswith("file:") and path.is_file() else ""
 
 
-def _inspect(file: Path, name: str) -> Outcome:
-    """What was fetched; removed if it is no video or not all of one, so that it is fetched anew."""
+def _inspect(file: Path, name: str, settings: Download) -> Outcome:
+    """What was fetched; removed if it is no video, not all of one, or longer than is wanted."""
     try:
         found = check_complete(file)
+        require_short(found.duration, settings)
+    except UnwantedError as error:
+        file.unlink(missing_ok=True)
+        return error.outcome
     except MediaError as error:
         file.unlink(missing_ok=True)
         return Outcome("environment", str(error))

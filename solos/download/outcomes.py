@@ -1,7 +1,8 @@
 """What can become of a recording, and which answer of YouTube means what.
 
 ``ok``; ``private``, ``removed``, ``terminated`` (its account), ``geo``, ``age``, ``members``,
-``unavailable``: YouTube's answers for good; ``missing``: a local file that is absent or empty;
+``unavailable``: YouTube's answers for good; ``too_long``: longer than is wanted; ``live`` and
+``upcoming``: not a recording yet; ``missing``: a local file that is absent or empty;
 ``rate_limited`` and ``blocked``: YouTube refuses this guest; ``environment``: network, disk, an
 outdated yt-dlp, or a file that is no video or not all of one; ``pending``: not tried.
 """
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from yt_dlp.networking.exceptions import HTTPError
-from yt_dlp.utils import GeoRestrictedError
+from yt_dlp.utils import GeoRestrictedError, YoutubeDLError
 
 GONE = ("private", "removed", "terminated", "geo", "age", "members", "unavailable")
 """Statuses that trying again would not change."""
@@ -26,6 +27,8 @@ _RULES = (
     ("terminated", r"account.{0,60}terminated|closed their YouTube account"),
     ("geo", r"in your country|from your location|geo.?restrict|HTTP Error 451"),
     ("removed", r"removed|copyright claim"),
+    ("upcoming", r"will begin (in|shortly)|premieres in|not currently live"),
+    ("live", r"live event has ended"),
     ("members", r"members.only|channel's members|join this channel"),
     ("missing", r"\[Errno 2\]|Did not get any data blocks"),
     ("unavailable", r"video unavailable|video is (unavailable|not available)|HTTP Error (404|410)"),
@@ -58,6 +61,14 @@ class Outcome:
     attempts: int = 0
 
 
+class UnwantedError(YoutubeDLError):
+    """What could be fetched and should not be: ``live``, ``upcoming`` or ``too_long``."""
+
+    def __init__(self, status: str, reason: str, seconds: float = 0.0):
+        super().__init__(reason)
+        self.outcome = Outcome(status, reason, duration=round(seconds, 3))
+
+
 def classify(message: str, cause: BaseException | None = None) -> str:
     """The status that an error of yt-dlp stands for.
 
@@ -73,6 +84,9 @@ def classify(message: str, cause: BaseException | None = None) -> str:
 
 
 def failure_of(error: Exception, url: str) -> Outcome:
+    """What became of a recording that yt-dlp, or this project, gave up on."""
+    if isinstance(error, UnwantedError):
+        return error.outcome
     cause = next((cause for cause in _causes(error) if isinstance(cause, GeoRestrictedError)), None)
     status = classify(str(error), cause)
     if status == "missing" and url.startswith("file:"):

@@ -29,6 +29,7 @@ from solos.evaluation.bss import component_energies
 _WINDOW = 512  # samples, of PES
 _AT_SILENCE = 1e-6  # energy relative to the mixture's mean
 _LEAST = 1e-10
+_MOST_SOURCES = 100
 
 
 class BssEval(NamedTuple):
@@ -56,7 +57,8 @@ def bss_eval(
         projections are onto what they span.
 
     Raises:
-        ValueError: shapes that don't match, no samples, or values that aren't finite.
+        ValueError: shapes that don't match, no samples, more sources than samples or than 100, or
+            values that aren't finite.
     """
     references, estimates = _checked(references, estimates)
     segments = references.reshape(-1, *references.shape[-2:])
@@ -151,6 +153,12 @@ def _checked(references: ArrayLike, estimates: ArrayLike) -> tuple[NDArray, NDAr
     if references.ndim not in (2, 3) or not references.size:
         raise ValueError(
             f"references must be ([segments,] n_src, n_samples), found {references.shape}"
+        )
+    n_src, n_samples = references.shape[-2:]
+    if n_src > min(n_samples, _MOST_SOURCES):
+        raise ValueError(
+            f"references must be (n_src, n_samples), sources first, found {references.shape}: "
+            f"{n_src} sources of {n_samples} samples can't be meant (transpose them?)"
         )
     without_rows = np.delete(estimates.shape, -3) if estimates.ndim > references.ndim else ()
     if references.shape not in (estimates.shape, tuple(without_rows)):

@@ -206,7 +206,8 @@ def to_table(lines: Iterable[dict]) -> pd.DataFrame:
 def _write_table(row: str, lines: Iterable[dict], folder: Path) -> pd.DataFrame:
     table = to_table(lines)
     with atomic(folder / f"{row}.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+        form = {"float_format": "%.6f", "lineterminator": "\n", "errors": "backslashreplace"}
+        table.to_csv(temporary, index=False, **form)
     return table
 
 

@@ -17,8 +17,13 @@ from numpy.typing import NDArray
 
 from solos.config.rows import Protocol
 from solos.errors import UserError
+from solos.storage.files import intact
+from solos.storage.frames import read_frame
 
 log = logging.getLogger(__name__)
+
+_PIECES = ("piece", "n_samples", "status", "reason")
+_PARTS = ("piece", "part", "instrument", "wav", "frames")
 
 
 @dataclass(frozen=True)
@@ -73,22 +78,24 @@ def prepared_pieces(folder: Path, repeats: str = "merge") -> list[Piece]:
     Raises:
         UserError: the folder's tables are missing, or no piece is usable.
     """
-    pieces, parts = (_read_table(folder / name) for name in ("pieces.csv", "parts.csv"))
+    pieces = read_frame(folder / "pieces.csv", "urmp", _PIECES, keep_default_na=False)
+    parts = read_frame(folder / "parts.csv", "urmp", _PARTS, keep_default_na=False)
     for piece in pieces[pieces["status"] != "ok"].itertuples():
         log.warning("%s is not evaluated: %s (%s)", piece.piece, piece.status, piece.reason)
     usable = pieces[pieces["status"] == "ok"]
     if usable.empty:
         raise UserError(f"{folder / 'pieces.csv'}: none of {len(pieces)} piece(s) is usable")
     by_piece = dict(list(parts.groupby("piece")))
-    return [
-        Piece(
-            name=piece.piece,
-            mix=folder / piece.piece / "mix.wav",
-            n_samples=int(piece.n_samples),
-            sources=_sources(folder, by_piece[piece.piece], repeats),
-        )
-        for piece in usable.itertuples()
-    ]
+    with intact(folder / "parts.csv", "urmp"):
+        return [
+            Piece(
+                name=piece.piece,
+                mix=folder / piece.piece / "mix.wav",
+                n_samples=int(piece.n_samples),
+                sources=_sources(folder, by_piece[piece.piece], repeats),
+            )
+            for piece in usable.itertuples()
+        ]
 
 
 def repeating_pieces(folder: Path) -> list[Piece]:
@@ -99,13 +106,6 @@ def repeating_pieces(folder: Path) -> list[Piece]:
         for piece in pieces
         if len({source.instrument for source in piece.sources}) < len(piece.sources)
     ]
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, keep_default_na=False)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run the stage urmp") from None
 
 
 def _sources(folder: Path, parts: pd.DataFrame, repeats: str) -> tuple[Source, ...]:

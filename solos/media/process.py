@@ -47,7 +47,12 @@ def run_ffmpeg(outputs: Sequence[ffmpeg.Stream]) -> str:
         *("-nostdin", "-loglevel", "error", "-filter_complex_threads", "1")
     )
     process = graph.run_async(ffmpeg_path(), pipe_stderr=True, overwrite_output=True)
-    _, errors = process.communicate()
+    try:
+        _, errors = process.communicate()
+    except BaseException:  # this process is to end: nothing may be written behind its back
+        process.kill()
+        process.wait()
+        raise
     complaint = _complaint(errors)
     number = number_said(errors.decode(errors="replace"))
     check_exit(process.returncode, number)

@@ -4,6 +4,7 @@ Block by block, so that memory does not grow with its length.
 """
 
 import math
+import os
 import wave
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -63,8 +64,8 @@ def decode(path: Path, folder: Path) -> tuple[Path, str]:
 def _plain_kind(path: Path) -> tuple[int, int, int] | None:
     """Rate, channels and samples of a file that libsndfile reads without loss."""
     try:
-        about = soundfile.info(path)
-    except (soundfile.LibsndfileError, UnicodeEncodeError):  # it is told names of UTF-8 alone
+        about = soundfile.info(os.fsencode(path))
+    except soundfile.LibsndfileError:
         return None
     same = (about.samplerate, about.channels, about.frames)
     return same if about.format in _LOSSLESS else None

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import torch
 import yaml
-from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from solos.config.recipes import AnyRecipe, MhuRecipe, Recipe
+from solos.config.exported import DESCRIPTION
+from solos.config.recipes import MhuRecipe, Recipe
 from solos.errors import UserError
 from solos.models import MultiHeadUNet, SoundOfPixels, find_builder
 from solos.models.states import misfit, plain_state
 from solos.storage.files import atomic, file_hash
 
-DESCRIPTION = "network.yaml"
 log = logging.getLogger(__name__)
 
 
@@ -80,24 +79,6 @@ def save_network(folder: Path, network: nn.Module, description: dict) -> None:
         save_state(folder / name, part.state_dict())
     with atomic(folder / DESCRIPTION) as temporary:
         temporary.write_text(yaml.safe_dump(description, sort_keys=False))
-
-
-def read_description(folder: Path) -> tuple[dict, Recipe]:
-    """What :func:`save_network` noted of an exported network, and its recipe.
-
-    Raises:
-        UserError: ``folder`` holds no exported network.
-    """
-    path = folder / DESCRIPTION
-    try:
-        description = yaml.safe_load(path.read_text(encoding="utf-8"))
-        recipe = TypeAdapter(AnyRecipe).validate_python(description["recipe"])
-        return description, recipe
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: no network was trained here") from None
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, ValidationError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} describes no network of this version: {reason}") from None
 
 
 def load_weights(folder: Path, network: nn.Module) -> None:

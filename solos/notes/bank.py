@@ -20,6 +20,7 @@ from solos.errors import UserError
 from solos.media.errors import MediaError
 from solos.notes.names import parse
 from solos.preparation.splits import spread
+from solos.storage.files import intact
 from solos.storage.tables import read_table, write_table
 from solos.synthesis.instruments import Instrument
 
@@ -177,15 +178,17 @@ class Bank:
 
     def __init__(self, folder: Path, instrument: str, split: str):
         table = folder / f"{instrument}.csv"
-        lines = [line for line in read_table(table, "notes") if line["split"] == split]
+        whole = ("pitch", "velocity", "rate", "first", "samples", "attack", "sustain")
+        with intact(table, "notes"):
+            lines = [line for line in read_table(table, "notes") if line["split"] == split]
+            self.notes = [
+                Note(**{key: int(line[key]) for key in whole}, level=float(line["level"]))
+                for line in lines
+            ]
         if not lines:
             raise UserError(f"{table}: no usable notes in the {split} split")
-        whole = ("pitch", "velocity", "rate", "first", "samples", "attack", "sustain")
-        self.notes = [
-            Note(**{key: int(line[key]) for key in whole}, level=float(line["level"]))
-            for line in lines
-        ]
-        self.samples = np.load(folder / f"{instrument}.npy", mmap_mode="r")
+        with intact(folder / f"{instrument}.npy", "notes"):
+            self.samples = np.load(folder / f"{instrument}.npy", mmap_mode="r")
 
     def wave(self, note: Note) -> NDArray[np.float32]:
         """A note's samples, full scale being 1."""

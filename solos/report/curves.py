@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from solos.report.style import INK, WIDTH, colour, look, marker, svg
+from solos.storage.files import intact
+from solos.storage.frames import read_frame
 
 _MANY = 40  # epochs beyond which points are not marked
 
@@ -17,18 +19,23 @@ def read_curves(folder: Path, rows: Sequence[str]) -> dict[str, pd.DataFrame]:
     """What was logged of each row that has a log: by epoch, a column for each metric.
 
     Args:
-        folder: of ``<row>/plots/metrics/<metric>.tsv``.
+        folder: of ``<row>/plots/metrics/<metric>.tsv``; ``val_loss`` is always among them.
     """
     found = {row: sorted((folder / row / "plots" / "metrics").glob("*.tsv")) for row in rows}
-    return {
+    logs = {
         row: pd.concat([_read(path) for path in paths], axis=1).sort_index()
         for row, paths in found.items()
         if paths
     }
+    for row, log in logs.items():
+        with intact(found[row][0].with_name("val_loss.tsv"), "that trains it"):
+            log["val_loss"]
+    return logs
 
 
 def _read(path: Path) -> pd.Series:
-    return pd.read_csv(path, sep="\t").set_index("step")[path.stem]
+    table = read_frame(path, "that trains it", ("step", path.stem), sep="\t")
+    return table.set_index("step")[path.stem]
 
 
 def losses(

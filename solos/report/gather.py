@@ -8,6 +8,7 @@ import pandas as pd
 
 from solos.config.rows import Protocol
 from solos.evaluation.rows import ROWS, name_of
+from solos.evaluation.scores import COLUMNS
 from solos.evaluation.segments import Segment
 from solos.report import curves, figures, tables
 from solos.report.choice import Choice, choose, improvements
@@ -27,6 +28,9 @@ from solos.report.table2 import (
 )
 from solos.report.tables import Table
 from solos.separation.separator import Separator
+from solos.storage.frames import read_frame
+
+_TEXTS = {"part": str, "skipped": str}
 
 MUSIC = "pretrained"
 """The stage whose log is of Sound of Pixels' training on MUSIC; there is none if it had files."""
@@ -74,7 +78,7 @@ def read_lines(run: Run) -> dict[str, pd.DataFrame]:
     """``data/evaluation/<row>.csv`` of each row of the run that has one, in the table's order."""
     paths = {row: run.data / "evaluation" / f"{row}.csv" for row in run.rows if row in run.metrics}
     return {
-        row: pd.read_csv(path, dtype={"part": str, "skipped": str}).fillna({"skipped": ""})
+        row: read_frame(path, "that scores it", COLUMNS, dtype=_TEXTS).fillna({"skipped": ""})
         for row, path in paths.items()
         if path.exists()
     }

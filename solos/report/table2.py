@@ -4,17 +4,31 @@ import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from solos.evaluation.rows import ROWS, name_of
 from solos.evaluation.scores import EACH, METRICS
+from solos.storage.files import intact
+from solos.storage.frames import read_frame
 
-PUBLISHED = {
-    "sop_pretrained": {"SDR": (-3.76, 4.00), "SIR": (-1.45, 4.68), "SAR": (7.56, 3.13)},
-    "sop": {"SDR": (-2.98, 5.07), "SIR": (0.46, 6.76), "SAR": (6.37, 2.94)},
-    "sop_ft": {"SDR": (-2.57, 4.99), "SIR": (0.47, 6.43), "SAR": (6.89, 2.48)},
-    "mhunet": {"SDR": (-0.56, 5.96), "SIR": (1.04, 7.24), "SAR": (10.37, 3.48)},
-}
+_FIGURES = Path(__file__).parents[2] / "docs" / "published.csv"
+
+
+def read_published(path: Path) -> dict[str, dict[str, tuple[float, float]]]:
+    """The figures of each row of Table II that others published: mean and standard deviation, dB.
+
+    Args:
+        path: a table of systems with a column ``row``; those that are no row here have none.
+    """
+    if not path.exists():  # installed without its repository
+        return {}
+    lines = read_frame(path, "that it came with").dropna(subset=["row"])
+    names = ("SDR", "SIR", "SAR")
+    return {
+        line["row"]: {name: (float(line[name]), float(line[f"{name}_std"])) for name in names}
+        for _, line in lines.iterrows()
+    }
+
+
+PUBLISHED = read_published(_FIGURES)
 """Mean and standard deviation, dB: Table II of Montesinos et al. (arXiv 2006.07931), on URMP."""
 
 
@@ -39,7 +53,12 @@ published SAR.
 def read_metrics(folder: Path, rows: Iterable[str]) -> dict[str, dict]:
     """``<folder>/<row>.json`` of those ``rows`` that have one (files of other runs are ignored)."""
     paths = {row: folder / f"{row}.json" for row in rows}
-    return {row: json.loads(path.read_text()) for row, path in paths.items() if path.exists()}
+    return {row: _read(path) for row, path in paths.items() if path.exists()}
+
+
+def _read(path: Path) -> dict:
+    with intact(path, "evaluate"):
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def table2(metrics: Mapping[str, dict]) -> str:
@@ -183,7 +202,8 @@ def coverage(tables: Mapping[str, Path]) -> list[list[str]]:
     """
     lines = []
     for name, path in tables.items():
-        table = pd.read_csv(path, keep_default_na=False)
+        columns = ("instrument", "listed", "usable", "minutes", "not_usable")
+        table = read_frame(path, "spectrograms", columns, keep_default_na=False)
         total = {"instrument": "all", "not_usable": ""}
         total |= {column: table[column].sum() for column in ("listed", "usable", "minutes")}
         for row in [total, *table.to_dict("records")]:
@@ -199,7 +219,8 @@ def pieces(path: Path) -> list[list[str]]:
     Args:
         path: ``pieces.csv`` of the stage ``urmp``.
     """
-    table = pd.read_csv(path, keep_default_na=False)
+    columns = ("status", "video", "reason", "piece")
+    table = read_frame(path, "urmp", columns, keep_default_na=False)
     counted = table.groupby(["status", "video", "reason"])["piece"].agg(["count", "first"])
     return [[str(cell) for cell in row] for row in counted.reset_index().itertuples(index=False)]
 

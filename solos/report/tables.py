@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from solos.errors import UserError
 from solos.evaluation.rows import name_of
 from solos.evaluation.scores import METRICS
 from solos.report.table2 import PUBLISHED, absence, mean_std
+from solos.storage.frames import read_frame
 
 NAMES = ("rows", "improvement", "by_instrument", "by_n_sources", "paired", "silence", "agreement")
 """Of the tables that the stage ``statistics`` writes."""
+_KEYS = {"silence": ("row",), "agreement": ("row",)}
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ def read_statistics(folder: Path) -> dict[str, pd.DataFrame]:
     Raises:
         UserError: one is missing.
     """
-    for name in NAMES:
-        if not (folder / f"{name}.csv").exists():
-            raise UserError(f"{folder / name}.csv is missing: run the stage statistics")
-    return {name: pd.read_csv(folder / f"{name}.csv") for name in NAMES}
+    return {
+        name: read_frame(folder / f"{name}.csv", "statistics", _KEYS.get(name, ("row", "metric")))
+        for name in NAMES
+    }
 
 
 def table2(metrics: Mapping[str, dict], rows: pd.DataFrame, names: Sequence[str]) -> list[Row]:

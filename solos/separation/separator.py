@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from solos import INSTRUMENTS, SEGMENT
 from solos.config.data import Aspect
+from solos.config.exported import read_description
 from solos.config.recipes import InformedRecipe, Recipe, SopRecipe
 from solos.models import SoundOfPixels
 from solos.models.device import find_device
 from solos.models.inputs import log_input, may_play, scaled_log_input
-from solos.models.weights import build_network, load_weights, read_description
+from solos.models.weights import build_network, load_weights
 from solos.separation.blocks import block_starts, cut, fill, join
 from solos.separation.targets import Target, Targets
 from solos.signal.fourier import stft

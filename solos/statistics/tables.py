@@ -18,6 +18,7 @@ from solos.errors import UserError
 from solos.evaluation.scores import METRICS
 from solos.statistics.bootstrap import Bootstrap, describe_groups
 from solos.storage.files import atomic
+from solos.storage.frames import read_frame
 
 MIXTURE = "mixture"
 """The row that the others' improvements are over."""
@@ -59,12 +60,9 @@ def read_scores(folder: Path, rows: Sequence[str]) -> pd.DataFrame:
 
 def _read_lines(path: Path) -> pd.DataFrame:
     empty = dict.fromkeys((*METRICS, SILENCE), "")
-    lines = pd.read_csv(path, dtype={"part": str}, keep_default_na=False, na_values=empty)
     needed = [*_SOURCE, "instrument", "n_sources", *METRICS, SILENCE, "skipped"]
-    lacking = [column for column in needed if column not in lines]
-    if lacking:
-        raise UserError(f"{path} has no {', '.join(lacking)}: run the stage that scores it again")
-    return lines
+    options = {"dtype": {"part": str}, "keep_default_na": False, "na_values": empty}
+    return read_frame(path, "that scores it", needed, **options)
 
 
 def finite_values(lines: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:

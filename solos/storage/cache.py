@@ -20,10 +20,11 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from solos.storage.files import atomic, file_hash, fingerprint, link
+from solos.storage.files import atomic, file_hash, fingerprint, link, named
 
 RESULT = "result.json"
 WEEK = 7 * 24 * 3600.0
+MONTH = 30 * 24 * 3600.0
 _LOCKS = ".locks"
 _HALVES = ".half"  # folders that are being made, a folder of them an item
 
@@ -113,18 +114,18 @@ class Cache:
                 link(self.root / name / file, target / file)
             return True
 
-    def prune(self, keep: Iterable[str]) -> None:
-        """Remove what is not named in ``keep``, is unlocked, and was not used for a week.
+    def prune(self, keep: Iterable[str], age: float = WEEK) -> None:
+        """Remove what is not named in ``keep``, is unlocked, and was not used for a week (``age``).
 
         The week is for the runs that share this folder: another experiment's items, and those of
         one that was interrupted, are not waste because this run has no use for them.
         """
         kept = {*keep, _LOCKS, _HALVES}
         for path in [*self.root.glob("*"), *(self.root / _HALVES).glob("*")]:
-            if path.name in kept or not _is_old(path):
+            if path.name in kept or not is_old(path, age):
                 continue
             with claimed(self._lock(path.name)) as free:
-                if free and _is_old(path):  # still: it may have been used, or removed, just now
+                if free and is_old(path, age):  # still: it may have been used, or removed, just now
                     shutil.rmtree(path, ignore_errors=True)
                     self._lock(path.name).unlink(missing_ok=True)
 
@@ -136,7 +137,8 @@ class Cache:
         half = halves / uuid4().hex  # a killed run's ffmpeg may still be writing to its own
         half.mkdir(parents=True)
         try:
-            result = compute(half)
+            with named(half):
+                result = compute(half)
             if lasting(result):
                 self._note(half, result)
                 shutil.rmtree(folder, ignore_errors=True)  # one whose files were tampered with
@@ -183,15 +185,29 @@ def item_name(name: str, key: object) -> str:
     return f"{name}.{fingerprint(key)}"
 
 
-def _is_old(path: Path) -> bool:
-    """Whether nothing used a finished item, or worked at a half-made one, for a week."""
+def is_old(path: Path, age: float) -> bool:
+    """Whether nothing used a finished item, or worked at a half-made one, for so many seconds."""
     noted = path / RESULT
     try:
         used = [noted] if noted.exists() else [path, *path.iterdir()]
         newest = max(file.stat().st_mtime for file in used)
     except (FileNotFoundError, NotADirectoryError):  # in other hands
         return False
-    return time.time() - newest > WEEK
+    return time.time() - newest > age
+
+
+def sweep(work: Path, spared: Iterable[str]) -> None:
+    """Remove from all caches below ``work`` what was not used for a month, whoever made it.
+
+    A stage prunes what is its own; this is for what stages made that no run comes back to: another
+    profile's, an experiment's. Items are removed under their locks, as ever.
+
+    Args:
+        spared: names of the caches in ``work`` whose items are kept for good.
+    """
+    roots = {path.parent for pattern in ("*/", "*/*/") for path in work.glob(f"{pattern}{_LOCKS}")}
+    for root in sorted(root for root in roots if root.relative_to(work).parts[0] not in spared):
+        Cache(root).prune((), MONTH)
 
 
 def read_result(folder: Path) -> dict | None:

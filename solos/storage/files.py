@@ -4,10 +4,16 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from solos.errors import UserError
+
+_DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, struct.error)
 
 
 @contextmanager
@@ -21,11 +27,44 @@ def atomic(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with named(path):
+            yield temporary
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Give an error of the system that names no file (a full disk, as a rule) this one.
+
+    ffmpeg's, which say what it was about, get it beside that.
+    """
+    try:
+        yield
+    except OSError as error:
+        said = str(error.filename or "")
+        if error.errno is None or (said and not said.startswith("ffmpeg")):
+            raise
+        file = f"{path} ({said})" if said else str(path)
+        raise OSError(error.errno, error.strerror, file) from error
+
+
+@contextmanager
+def intact(path: Path, made_by: str) -> Iterator[None]:
+    """Read what the stage ``made_by`` wrote to ``path``: what can't be read is missing or damaged.
+
+    Raises:
+        UserError: it is, with what to do.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the stage {made_by} first") from None
+    except _DAMAGE as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"{path} is damaged ({reason}): run the stage {made_by} again") from None
 
 
 def fingerprint(*parts: object) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from solos.storage.files import intact
+
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # ZIP's earliest: archives of equal pictures have equal bytes
 
 
@@ -45,13 +47,14 @@ def read_frames(archive: Path, indices: Sequence[int]) -> np.ndarray:
         uint8 (len(indices), H, W, 3), RGB.
 
     Raises:
-        FileNotFoundError: no such archive.
+        UserError: there is no such archive, or it is damaged.
         ValueError: it holds no pictures.
     """
-    entries = _entries(archive)
+    with intact(archive, "that made it"):
+        entries = _entries(archive)
     if not len(entries):
         raise ValueError(f"{archive} holds no pictures")
-    with archive.open("rb") as stream:
+    with intact(archive, "that made it"), archive.open("rb") as stream:
         wanted = entries[np.clip(indices, 0, len(entries) - 1)]
         return np.stack([_picture(stream, offset, size) for offset, size in wanted.tolist()])
 

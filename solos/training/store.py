@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import soundfile
 import torch
 from numpy.typing import NDArray
@@ -15,7 +14,10 @@ from solos import HOP_LENGTH, SAMPLE_RATE, SEGMENT, SEGMENT_FRAMES
 from solos.errors import UserError
 from solos.models.inputs import frame_indices, load_pictures
 from solos.signal.fourier import CONSTANT, stft
+from solos.storage.files import intact
+from solos.storage.frames import read_frame
 
+_COLUMNS = ("id", "instrument", "split", "status", "spans")
 _ATTEMPTS = 50  # draws before a data set is called silent
 
 
@@ -67,16 +69,17 @@ class SpectrogramStore:
     def __init__(self, spectrograms: Path, extracted: Path, split: str):
         self.spectrograms = spectrograms
         self.extracted = extracted
-        names = {"id": str, "ensemble": str}
-        table = pd.read_csv(spectrograms / "recordings.csv", dtype=names, keep_default_na=False)
+        path = spectrograms / "recordings.csv"
+        table = read_frame(path, "spectrograms", _COLUMNS, dtype={"id": str, "ensemble": str})
         table = table[(table["status"] == "ok") & (table["split"] == split)]
-        self.recordings = [
-            Stored(row.id, row.instrument, _spans(row.spans), getattr(row, "ensemble", ""))
-            for row in table.itertuples()
-        ]
+        with intact(path, "spectrograms"):
+            self.recordings = [
+                Stored(row.id, row.instrument, _spans(row.spans), getattr(row, "ensemble", ""))
+                for row in table.itertuples()
+            ]
         if len(self.recordings) < 2:
             raise UserError(
-                f"{spectrograms / 'recordings.csv'}: {len(self.recordings)} usable recording(s) in "
+                f"{path}: {len(self.recordings)} usable recording(s) in "
                 f"the {split} split, at least 2 needed: see the table's status and reason columns"
             )
 
@@ -90,7 +93,9 @@ class SpectrogramStore:
             wave = self.wave(crop.recording, crop.start) * crop.gain + crop.offset
             spec = stft(torch.from_numpy(wave.clip(-1, 1)))
             return torch.view_as_real(spec.T.contiguous())
-        stored = np.load(self.spectrograms / f"{crop.recording.id}.npy", mmap_mode="r")
+        path = self.spectrograms / f"{crop.recording.id}.npy"
+        with intact(path, "spectrograms"):
+            stored = np.load(path, mmap_mode="r")
         part = np.array(stored[crop.start : crop.start + SEGMENT_FRAMES])
         spec = torch.from_numpy(part).float() * crop.gain
         spec[:, : len(CONSTANT), 0] += crop.offset * torch.tensor(CONSTANT)
