@@ -169,6 +169,18 @@ def test_any_format_and_all_instruments_by_default(separate, out, mix, tmp_path,
     assert correlation > (0.9999 if suffix in ("wav", "flac") else 0.98)
 
 
+def test_the_network_that_comes_along_is_told_who_plays_or_not(separate, out, mix, tmp_path):
+    assert separate(mix, "--instruments", "violin,cello,violin") == 0
+    told = json.loads((out / "separation.json").read_text())["model"]
+    assert (told["row"], told["network"], told["told"]) == (None, "informed", ["Violin", "Cello"])
+    assert sorted(path.stem for path in out.glob("*.wav")) == ["Cello", "Violin"]
+    (mixed,) = waves(out, "Violin") + waves(out, "Cello")
+    assert separate(mix, "--overwrite") == 0
+    assert json.loads((out / "separation.json").read_text())["model"]["told"] is None
+    assert sorted(path.stem for path in out.glob("*.wav")) == sorted(INSTRUMENTS)
+    np.testing.assert_allclose(waves(out, *INSTRUMENTS).sum(axis=0), mixed, atol=1e-3)
+
+
 def test_the_original_rate_and_16_bits(separate, out, mix):
     assert separate(mix, "--model", "mhunet", "--instruments", "tuba") == 0
     (tuba,) = waves(out, "Tuba")
@@ -227,7 +239,7 @@ def test_films_and_a_map(separate, out, video, mix):
 
 
 MISTAKES = {
-    "no network named": ((), 2, "--model ROW or --weights PATH is needed"),
+    "one told of": (("--instruments", "horn"), 2, "--instruments: name all that play"),
     "unknown row": (("--model", "sopp"), 2, "--model: no row 'sopp' but sop_pretrained, sop, "),
     "not trained": (("--model", "sop_ft"), 1, "sop_ft is not trained here (data"),
     "no weights": (("--weights", "nowhere"), 1, "--weights: nowhere/network.yaml is missing"),

@@ -7,7 +7,8 @@ import pytest
 from pipeline.provenance import commit
 from solos.evaluation.rows import ROWS
 from solos.evaluation.scores import EACH
-from solos.report.table2 import PUBLISHED, coverage, pieces, read_metrics, render, table2
+from solos.report.data import coverage, pieces
+from solos.report.table2 import PUBLISHED, read_metrics, render, table2
 
 MEASURED = {
     "SDR": {"mean": -1.234, "std": 2.0},

@@ -30,8 +30,12 @@ def prepare(options: argparse.Namespace, folder: Path, params: Params | None) ->
         raise UsageError("--map: this network goes by sound alone, and has none")
     if options.masks and not separator.needs_frames:
         raise UsageError("--masks: this network's are ratios, and are not decided")
+    if separator.needs_names and options.instruments and len(set(options.instruments)) < 2:
+        raise UsageError("--instruments: name all that play: this network shares out what it hears")
     sources = wanted_sources(options.instruments, n_players, separator.needs_frames)
     about = _about_network(folder, options.model, masks if separator.needs_frames else None)
+    if separator.needs_names:
+        about["told"] = options.instruments and [source.name for source in sources]
     return Job(options, separator, about, sources, params.extract if params else _PAPERS)
 
 

@@ -23,7 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
     network = parser.add_argument_group("network")
-    network.add_argument("--model", metavar="ROW", help="a row trained in the workspace: mhunet, …")
+    network.add_argument(
+        "--model",
+        metavar="ROW",
+        help="a row trained in the workspace: mhunet, … (default: this project's own network)",
+    )
     network.add_argument("--weights", type=Path, metavar="PATH", help="an exported network instead")
     network.add_argument("--masks", choices=("soft", "binary"), help="Sound of Pixels' masks")
     network.add_argument("--overlap", type=_overlap, default=0.0, help="0 (default) to 0.5 segment")
@@ -37,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     sources = parser.add_argument_group("sources")
     sources.add_argument(
-        "--instruments", type=instrument_names, metavar="A,B", help="players' from left to right"
+        "--instruments",
+        type=instrument_names,
+        metavar="A,B",
+        help="all that play; players' from left to right",
     )
     sources.add_argument("--players", type=_count, metavar="N", help="side by side, equally wide")
     sources.add_argument("--boxes", nargs="+", type=box, metavar="X,Y,W,H", help="each player's")
@@ -48,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     results.add_argument("--video", action="store_true", help="a film a source")
     results.add_argument("--map", action="store_true", help="Sound of Pixels' map of the sound")
     results.add_argument("--overwrite", action="store_true", help="replace files that are there")
+
+
+OWN = Path(__file__).parents[1] / "weights" / "informed"
+"""The network that comes with the project; ``CARD.md`` there says what it can do."""
 
 
 def _count(text: str) -> int:
@@ -117,10 +128,10 @@ def output_folders(inputs: Sequence[Path], out: Path) -> list[Path]:
 
 
 def find_network(row: str | None, weights: Path | None, workspace: Workspace) -> Path:
-    """The folder of the network that the options name.
+    """The folder of the network that the options name; of the project's own if they name none.
 
     Raises:
-        UsageError: none is named, or no such row.
+        UsageError: no such row.
         UserError: it is not there; the message says what to run.
     """
     if weights:
@@ -132,7 +143,7 @@ def find_network(row: str | None, weights: Path | None, workspace: Workspace) ->
             )
         return folder
     if not row:
-        raise UsageError("--model ROW or --weights PATH is needed")
+        return OWN
     if not workspace.rows:
         raise UserError(
             f"--model: {workspace.folder.absolute()} has neither params.yaml nor data/models: name "

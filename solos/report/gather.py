@@ -12,17 +12,14 @@ from solos.evaluation.scores import COLUMNS
 from solos.evaluation.segments import Segment
 from solos.report import curves, figures, tables
 from solos.report.choice import Choice, choose, improvements
+from solos.report.data import COVERAGE, PIECES, coverage, pieces
 from solos.report.examples import Example, make_example
 from solos.report.render import Content
 from solos.report.table2 import (
-    COVERAGE,
-    PIECES,
     PLAYERS,
     PLAYERS_NOTE,
     VARIANTS,
     VARIANTS_NOTE,
-    coverage,
-    pieces,
     same_instrument,
     variants,
 )

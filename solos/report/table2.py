@@ -6,6 +6,7 @@ from pathlib import Path
 
 from solos.evaluation.rows import ROWS, name_of
 from solos.evaluation.scores import EACH, METRICS
+from solos.report.data import COVERAGE, PIECES, coverage, pieces
 from solos.storage.files import intact
 from solos.storage.frames import read_frame
 
@@ -186,43 +187,6 @@ def same_instrument(others: Mapping[str, dict], by_sight: Container[str]) -> lis
 def _mean(summary: Mapping[str, float | None]) -> str:
     mean = summary["mean"]
     return "none" if mean is None else f"{mean:.2f}".replace("-", "−")
-
-
-COVERAGE = ("set", "instrument", "usable", "hours", "not usable")
-
-
-PIECES = ("status", "video", "remark", "pieces", "such as")
-
-
-def coverage(tables: Mapping[str, Path]) -> list[list[str]]:
-    """How much of each training set there was, by instrument and in all: :data:`COVERAGE`.
-
-    Args:
-        tables: name of the set -> the table that ``spectrograms`` wrote for it.
-    """
-    lines = []
-    for name, path in tables.items():
-        columns = ("instrument", "listed", "usable", "minutes", "not_usable")
-        table = read_frame(path, "spectrograms", columns, keep_default_na=False)
-        total = {"instrument": "all", "not_usable": ""}
-        total |= {column: table[column].sum() for column in ("listed", "usable", "minutes")}
-        for row in [total, *table.to_dict("records")]:
-            usable = f"{row['usable']} of {row['listed']}"
-            hours = f"{row['minutes'] / 60:.2f}"
-            lines.append([name, row["instrument"], usable, hours, row["not_usable"]])
-    return lines
-
-
-def pieces(path: Path) -> list[list[str]]:
-    """What became of the test set's pieces, a line for each kind of remark: :data:`PIECES`.
-
-    Args:
-        path: ``pieces.csv`` of the stage ``urmp``.
-    """
-    columns = ("status", "video", "reason", "piece")
-    table = read_frame(path, "urmp", columns, keep_default_na=False)
-    counted = table.groupby(["status", "video", "reason"])["piece"].agg(["count", "first"])
-    return [[str(cell) for cell in row] for row in counted.reset_index().itertuples(index=False)]
 
 
 def render(

@@ -18,6 +18,7 @@ from solos.storage.files import intact
 from solos.storage.frames import read_frame
 
 _COLUMNS = ("id", "instrument", "split", "status", "spans")
+_NAMES = {"id": str, "ensemble": str}
 _ATTEMPTS = 50  # draws before a data set is called silent
 
 
@@ -70,7 +71,7 @@ class SpectrogramStore:
         self.spectrograms = spectrograms
         self.extracted = extracted
         path = spectrograms / "recordings.csv"
-        table = read_frame(path, "spectrograms", _COLUMNS, dtype={"id": str, "ensemble": str})
+        table = read_frame(path, "spectrograms", _COLUMNS, dtype=_NAMES, keep_default_na=False)
         table = table[(table["status"] == "ok") & (table["split"] == split)]
         with intact(path, "spectrograms"):
             self.recordings = [
