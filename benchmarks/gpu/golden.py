@@ -20,8 +20,8 @@ FOLDER = ROOT / "tests/golden"
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
 """What outputs of Sound of Pixels may differ by from its golden values; masks are probabilities."""
 MASKS = 1e-5
-GRADIENT = 1e-3
-"""Of a gradient's norm."""
+GRADIENT = 5e-3
+"""Of a gradient's norm: other algorithms for convolutions moved Sound of Pixels' by 0.0016."""
 
 
 def read_golden(name: str) -> dict:

@@ -52,7 +52,9 @@ def nccl(setting: Setting) -> Iterator[Row]:
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     yield from read(output)
     if process.returncode:
-        yield Row("nccl", "torchrun", {}, process.stderr.strip()[-300:])
+        lines = process.stderr.splitlines()  # torchrun frames the program's own, which says why
+        own = [line for line in lines if "Error" in line and "torch.distributed" not in line]
+        yield Row("nccl", "torchrun", {}, " ".join((own or lines)[:1])[:300])
 
 
 def joined(setting: Setting, output: Path) -> None:
