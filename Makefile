@@ -1,7 +1,7 @@
 # Two commands: `make repro` runs the pipeline, `make test` the tests.
 PYTHON ?= python3
 DATA ?= mini
-MODEL ?= all
+MODEL ?=
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
@@ -23,8 +23,8 @@ in-git:
 test: $(BIN)/.installed  ## Run the tests
 	python -m pytest
 
-params: $(BIN)/.installed  ## Compose params.yaml from conf/ (DATA=mini|solos MODEL=all|sop|…)
-	python -m pipeline.params data=$(DATA) model=$(MODEL)
+params: $(BIN)/.installed  ## Compose params.yaml from conf/ (DATA=mini|notes|solos MODEL=all|sop|…)
+	python -m pipeline.params data=$(DATA) $(if $(MODEL),model=$(MODEL))
 
 lint: $(BIN)/.installed  ## Check style and formatting
 	ruff check .

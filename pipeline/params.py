@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dvc.utils.hydra import compose_and_dump
 from hydra.errors import HydraException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from solos.config.params import load_params
 from solos.errors import UserError
@@ -23,8 +24,11 @@ def compose(output: Path, overrides: list[str]) -> None:
     with atomic(output) as temporary:
         try:
             compose_and_dump(temporary, conf, None, "config", "", overrides)
-        except HydraException as error:
-            raise UserError(f"conf/ with {' '.join(overrides)}: {error}") from error
+        except (HydraException, OmegaConfBaseException) as error:
+            hint = ""
+            if isinstance(error, InterpolationKeyError):  # as of train.sop.epochs
+                hint = ": this data profile has not all that the rows (model=…) need"
+            raise UserError(f"conf/ with {' '.join(overrides)}: {error}{hint}") from error
         try:
             load_params(temporary)
         except UserError as error:

@@ -154,6 +154,18 @@ def test_a_composition_with_problems_leaves_the_old_file(in_root, tmp_path):
     assert target.read_text() == "old"
 
 
+def test_rows_that_a_profile_has_no_recipe_for_are_one_message(in_root, tmp_path):
+    with pytest.raises(UserError, match=r"train\.sop.* not found: this data profile has not all"):
+        compose(tmp_path / "params.yaml", ["data=notes", "model=all"])
+
+
+@pytest.mark.parametrize("data", ["mini", "notes", "solos"])
+def test_the_informed_row_is_one_by_its_name(in_root, tmp_path, data):
+    compose(tmp_path / "params.yaml", [f"data={data}", "model=informed"])
+    params = load_params(tmp_path / "params.yaml")
+    assert list(params.model) == ["informed"] and params.train.informed.n_src == [2, 5]
+
+
 def test_milestones_out_of_order(tmp_path, content):
     content["train"]["sop"]["schedule"]["milestones"] = [80, 40]
     with pytest.raises(ConfigError, match=r"schedule.step: Value error, milestones must ascend"):

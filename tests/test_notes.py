@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import stat
 import zipfile
 from pathlib import Path
@@ -11,14 +12,16 @@ import pytest
 import soundfile
 
 from pipeline import notes as stage
+from pipeline import play as play_stage
 from solos import INSTRUMENTS
 from solos.config.data import Play
+from solos.datasets.index import read_index
 from solos.errors import UserError
 from solos.notes.bank import Bank, Note, build, short_of
 from solos.notes.names import INSTRUMENTS as THEIRS
 from solos.notes.names import NotPlayedError, parse
 from solos.notes.player import choose, lengthen, play
-from solos.notes.soloists import divide_works, plan_soloists
+from solos.notes.soloists import divide_works, plan_soloists, render_soloist
 from solos.notes.sources import archives, sort_files, unpack
 from solos.storage.tables import read_table
 from solos.synthesis.instruments import BY_NAME
@@ -412,3 +415,43 @@ def test_a_cut_off_archive_is_one_message(tmp_path, notes_params):
     path.write_bytes(archive_of({"violin.zip": bytes(1000)}).read()[:200])
     with pytest.raises(UserError, match=r"all-samples\.zip: no zip archive, or cut off"):
         stage.main(notes_params(path))
+
+
+def test_a_run_of_play_that_was_killed_goes_on_to_the_same_bytes(
+    tmp_path, notes_params, monkeypatch
+):
+    """Killed in the middle of a recording, with some done: those are not played again."""
+    write_all(tmp_path / "notes")
+    settings = Play(recordings=2, seconds=10.0, ensembles=3)
+    params = notes_params(tmp_path / "notes").model_copy(update={"play": {"solos": settings}})
+    stage.main(params)
+    monkeypatch.setattr(play_stage, "TRAINING", TRAINING[::6])
+    played = []
+
+    def dying(plan, folder, notes):
+        played.append(plan.recording.id)
+        render_soloist(plan, folder, notes)
+        if len(played) == 7:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(play_stage, "render_soloist", dying)
+    with pytest.raises(KeyboardInterrupt):
+        play_stage.main(params, "solos")
+    assert not (tmp_path / "data/played/solos/index.csv").exists()
+    play_stage.main(params, "solos")
+    first, again = played[:7], played[7:]
+    assert not set(first[:6]) & set(again) and first[6] in again
+    found = contents(tmp_path / "data/played")
+    names = {recording.id for recording in read_index(tmp_path / "data/played/solos/index.csv")}
+    assert {Path(name).stem for name in found if name.endswith(".flac")} == names
+    assert len(names) == len(played) - 1 > 2 * 13 + 5
+    for folder in ("data/played", ".work/play"):
+        shutil.rmtree(tmp_path / folder)
+    monkeypatch.setattr(play_stage, "render_soloist", render_soloist)
+    play_stage.main(params, "solos")
+    assert contents(tmp_path / "data/played") == found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
