@@ -9,7 +9,7 @@ import soundfile
 import torch
 from mir_eval.separation import bss_eval_sources
 
-from solos.evaluation import bss
+from solos.evaluation import bss, metrics
 from solos.evaluation.metrics import bss_eval, pes, si_sdr
 
 RATE = 11025
@@ -392,3 +392,22 @@ def test_bss_eval_on_a_gpu(rng):
     rows = np.stack([leaky(references, rng), references])
     there = np.array(bss_eval(references=references, estimates=rows, device="cuda"))
     np.testing.assert_allclose(there[:, 0], scores(references, rows)[:, 0], atol=1e-6)
+
+
+def test_a_call_leaves_the_threads_as_they_were(monkeypatch):
+    """It takes one thread: small operations wait for each other's where anything else runs."""
+    taken = []
+    real = metrics.component_energies
+    monkeypatch.setattr(
+        metrics,
+        "component_energies",
+        lambda *waves: taken.append(torch.get_num_threads()) or real(*waves),
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    waves, noise = np.random.default_rng(0).standard_normal((2, 2, 3000))
+    alone = bss_eval(references=waves, estimates=waves + noise)
+    several = bss_eval(references=waves, estimates=waves + noise, threads=2)
+    assert taken == [1, 2] and torch.get_num_threads() == 2
+    np.testing.assert_allclose(alone, several, atol=1e-9)
+    torch.set_num_threads(before)
