@@ -147,7 +147,7 @@ def run_identity(task: Task, epochs: int, start: Path, processes: Processes) -> 
     """Everything that the outcome depends on, code included: what differs never resumes."""
     data = [task.train.spectrograms / "recordings.csv", task.train.extracted / "status.csv"]
     data += [start] if start.is_file() else sorted(start.glob("*.pth"))
-    sized = sorted(task.train.extracted.glob("*.zip"))
+    sized = sorted([*task.train.extracted.glob("*.zip"), *task.train.extracted.glob("*.wav")])
     sized += sorted(task.train.spectrograms.glob("*.npy"))
     return {
         "recipe": task.recipe.model_dump(),

@@ -14,7 +14,7 @@ from small_run import small_run
 
 from solos import SAMPLE_RATE
 from solos.config.params import Params, load_params
-from solos.config.recipes import MhuRecipe, SopRecipe
+from solos.config.recipes import InformedRecipe, MhuRecipe, SopRecipe
 from solos.evaluation.segments import prepared_pieces, read_segments
 from solos.report.gather import Run, choose_segments, find_eyes, gather, make_examples, read_lines
 from solos.report.render import Content, render
@@ -41,6 +41,12 @@ def mhu_recipe(params) -> MhuRecipe:
     small = {"channels": [4, 8, 8], "train_mixes": 6, "val_mixes": 4, "batch_size": 2}
     curriculum = params.train.mhunet.curriculum.model_copy(update={"start": 2, "stop": 3})
     return params.train.mhunet.model_copy(update=small | {"curriculum": curriculum})
+
+
+@pytest.fixture(scope="session")
+def informed_recipe(params) -> InformedRecipe:
+    small = {"channels": [4, 8, 8], "train_mixes": 6, "val_mixes": 4, "batch_size": 2}
+    return params.train.informed.model_copy(update=small | {"n_src": [2, 3], "epochs": 2})
 
 
 INSTRUMENTS = ("Cello", "Flute", "Tuba")

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter
 
 from pipeline.fit import join
-from solos.config.recipes import MhuRecipe, SopRecipe
+from solos.config.recipes import AnyRecipe
 from solos.models.weights import build_network
 from solos.training.loop import train
 from solos.training.state import Checkpoint
@@ -17,7 +18,7 @@ from solos.training.tasks import make_task
 def main(description: Path, output: Path) -> None:
     torch.set_num_threads(1)
     given = json.loads(description.read_text())
-    recipe = {"sop": SopRecipe, "mhunet": MhuRecipe}[given["kind"]](**given["recipe"])
+    recipe = TypeAdapter(AnyRecipe).validate_python(given["recipe"])
     task = make_task(recipe, 0, *map(Path, given["folders"]))
     torch.manual_seed(1)
     records: list[dict] = []

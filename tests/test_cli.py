@@ -291,7 +291,7 @@ def test_what_is_no_recording_is_one_line(separate, out, tmp_path, capsys, conte
 
 def test_sound_without_a_picture_is_no_input_for_sound_of_pixels(separate, mix, capsys):
     assert separate(mix, "--model", "sop", "--players", 2) == 1
-    assert "no picture of the players (--model mhunet needs none)" in capsys.readouterr().err
+    assert "the file has no picture, which this network needs" in capsys.readouterr().err
 
 
 def test_a_disk_that_refuses_is_one_line(separate, out, mix, capsys):

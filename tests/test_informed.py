@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from solos.commands.separate import OWN
 from solos.config.data import Play
 from solos.config.recipes import InformedRecipe
 from solos.evaluation.metrics import bss_eval
-from solos.models.inputs import may_play
+from solos.models.inputs import may_play, scaled_log_input
 from solos.models.weights import build_network, save_network
 from solos.notes.ensembles import plan_ensembles
 from solos.separation.separator import Separator, load_separator
@@ -31,7 +32,7 @@ from solos.synthesis.performance import perform, random_style
 from solos.synthesis.scores import Voice
 from solos.synthesis.sound import RATE, render
 from solos.training.informed import InformedMixes
-from solos.training.loop import train
+from solos.training.loop import make_schedule, train
 from solos.training.state import Checkpoint
 from solos.training.store import SpectrogramStore
 from solos.training.tasks import InformedTask, distortion, make_task
@@ -41,10 +42,9 @@ CLICK = 90_000  # sample at which all of an ensemble play a click
 
 
 @pytest.fixture(scope="module")
-def recipe(params) -> InformedRecipe:
-    small = {"channels": [4, 8, 8], "train_mixes": 6, "val_mixes": 4, "batch_size": 2}
+def recipe(informed_recipe) -> InformedRecipe:
     plain = {"untold": 0.0, "together": 0.0, "doubled": 0.0, "level": 0.0, "colour": 0.0}
-    return params.train.informed.model_copy(update=small | plain | {"n_src": [2, 3], "epochs": 2})
+    return informed_recipe.model_copy(update=plain)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +95,12 @@ def test_items_are_sources_at_full_scale_and_their_names(played, recipe):
 def test_what_varies_varies(played, recipe):
     every = [mixes_of(played, recipe, untold=0.5)[k]["told"].sum().item() for k in range(30)]
     assert 5 < every.count(13) < 25
-    loud = mixes_of(played, recipe, level=6.0)[0]["waves"].abs().amax(dim=-1)
-    assert loud[0] != pytest.approx(float(loud[1]), rel=0.01)
-    colour = mixes_of(played, recipe, colour=3.0)[0]["colour"]
-    assert colour.shape == (3, 512) and colour[0].std() + 1 > 0.3 and colour[0].std() > 0.05
+    loud = [mixes_of(played, recipe, level=6.0)[k]["waves"].abs().amax(dim=-1) for k in range(60)]
+    decibels = torch.stack([20 * torch.log10(peaks[0] / peaks[1]) for peaks in loud])
+    assert decibels.std() == pytest.approx(6 * 2**0.5, rel=0.25)
+    colour = [mixes_of(played, recipe, colour=3.0)[k]["colour"][0] for k in range(60)]
+    decibels = 20 * torch.log10(torch.stack(colour))
+    assert decibels[:, 256].std() == pytest.approx(3, rel=0.25)  # a point; bins between are calmer
     twice = [mixes_of(played, recipe, doubled=0.9)[k]["waves"].abs().max() for k in range(10)]
     assert max(twice) > 0.55  # two of full scale add up
 
@@ -116,6 +118,41 @@ def test_an_ensemble_is_heard_where_it_played_together(played, recipe, monkeypat
         assert first.start == second.start and 0 <= CLICK - 256 * first.start < SEGMENT
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_share_of_ensembles(played, recipe, monkeypatch, share):
+    mixes, asked = mixes_of(played, recipe, together=share), []
+    for name in ("_together", "_apart"):
+        monkeypatch.setattr(mixes, name, lambda n, rng, name=name: asked.append(name) or {})
+    for k in range(5):
+        with pytest.warns(RuntimeWarning):  # the mean of no sources
+            mixes[k]
+    assert asked == ["_together" if share else "_apart"] * 5
+
+
+def test_an_ensemble_gives_no_more_instruments_than_asked_for(played, recipe):
+    mixes = mixes_of(played, recipe)
+    one = mixes.ensembles[0][0]
+    heard = []
+    for names in (("Oboe", "Horn", "Horn"), ("Oboe", "Horn", "Tuba"), ("Oboe",)):
+        mixes.ensembles = [[replace(one, instrument=name) for name in names]]
+        heard.append([mixes._together(2, np.random.default_rng(k)) for k in range(30)])
+    both = [parts for parts in heard[0] if set(parts) == {"Oboe", "Horn"}]
+    assert both and {len(parts["Horn"]) for parts in both} == {2}  # both players of one instrument
+    assert all(len(parts) == 2 for parts in heard[1])
+    assert all(len(parts) == 2 for parts in heard[2])  # of any recordings: nobody plays with it
+
+
+def test_an_ensembles_parts_may_differ_in_length(played, recipe):
+    mixes = mixes_of(played, recipe)
+    cello, tuba = mixes.ensembles[0]
+    mixes.ensembles = [[replace(cello, spans=((95, 400),)), tuba]]
+    starts = set()
+    for k in range(30):
+        for crops in mixes._together(2, np.random.default_rng(k)).values():
+            starts |= {crop.start for crop in crops if crop.recording in (tuba, cello)}
+    assert starts and max(starts) <= 1000
+
+
 def test_distortion_is_the_negative_sdr_up_to_a_bound():
     sources = torch.randn(4, 512, 20, dtype=torch.complex64)
     assert distortion(sources, sources) == pytest.approx(-30, abs=1e-4)
@@ -125,7 +162,7 @@ def test_distortion_is_the_negative_sdr_up_to_a_bound():
 
 
 class Ideal(nn.Module):
-    """The ratio masks of a batch, which it is given beforehand."""
+    """The ratio masks of a batch, which it is given beforehand; keeps what it is asked with."""
 
     def __init__(self, batch: dict):
         super().__init__()
@@ -136,7 +173,15 @@ class Ideal(nn.Module):
             self.masks[k, places[there]] = ratio_masks(parts[there])
 
     def forward(self, x, told):
+        self.given = x, told
         return self.masks
+
+
+class Shares(nn.Module):
+    """Equal shares for those told."""
+
+    def forward(self, x, told):
+        return (told / told.sum(dim=1, keepdim=True))[..., None, None].expand(-1, -1, 256, 256)
 
 
 def test_the_loss_of_ideal_masks_and_of_equal_shares(played, recipe):
@@ -146,10 +191,37 @@ def test_the_loss_of_ideal_masks_and_of_equal_shares(played, recipe):
     batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
     ideal = Ideal(batch)
     assert task.loss(ideal, batch) < -15  # tones far apart
-    ideal.masks = torch.softmax(torch.log(batch["told"]), dim=1)[..., None, None].expand(
-        -1, -1, 256, 256
-    )
-    assert -3 < task.loss(ideal, batch) < 1
+    mixtures = log_warp(stft(batch["waves"].sum(dim=1)).abs())[:, None]
+    assert torch.allclose(ideal.given[0], scaled_log_input(mixtures), atol=0.01)
+    assert torch.equal(ideal.given[1], batch["told"]) and batch["told"].sum() < 10
+    equal = task.loss(Shares(), batch)
+    assert -3 < equal < 1
+    apart = [float(task.loss(Shares(), {k: v[[n]] for k, v in batch.items()})) for n in range(3)]
+    assert equal == pytest.approx(sum(apart) / 3, abs=1e-4) and max(apart) - min(apart) > 0.1
+    louder = batch | {"colour": batch["colour"].clone()}
+    louder["colour"][:, 0] = 3  # the first source: easier, and the others harder
+    assert abs(task.loss(Shares(), louder) - equal) > 0.5
+
+
+def test_validation_hears_the_same_mixes_throughout_and_others_than_training(played, recipe):
+    store = SpectrogramStore(*played, "train")
+    task = InformedTask(recipe.model_copy(update={"val_mixes": 5}), 0, store, store)
+    first, later = task.val_mixes(1, 3), task.val_mixes(7, 3)
+    assert len(first) == 5 and len(task.train_mixes(1, 3)) == recipe.train_mixes
+    assert all(torch.equal(first[k]["waves"], later[k]["waves"]) for k in range(5))
+    trained = task.train_mixes(1, 3)
+    assert not all(torch.equal(first[k]["waves"], trained[k]["waves"]) for k in range(5))
+    assert task.max_src == 3
+
+
+def test_a_cosine_ends_with_the_run_not_with_the_recipe(recipe):
+    optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule, rates = make_schedule(recipe, optimizer, 4), []
+    for _ in range(4):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([1, 0.8536, 0.5, 0.1464], abs=1e-4)
 
 
 def test_masks_are_shared_by_those_told(recipe):

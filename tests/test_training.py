@@ -253,7 +253,7 @@ def test_curriculum_and_schedule_epoch_by_epoch(mhu_recipe):
     recipe = mhu_recipe.model_copy(update=update)
     optimizer = make_optimizer(recipe, [{"params": [torch.zeros(1, requires_grad=True)]}])
     task = SimpleNamespace(recipe=recipe)
-    state = Run(None, optimizer, make_schedule(recipe, optimizer), CurriculumState(2))
+    state = Run(None, optimizer, make_schedule(recipe, optimizer, 9), CurriculumState(2))
     optimizer.step()
     script = [  # loss, then: level, stagnant epochs, learning rate
         (1.00, 2, 0, 1),
@@ -343,7 +343,7 @@ def test_a_batch_in_parts_is_a_step_of_summed_gradients(training_set, mhu_recipe
 
 def learning_rates(recipe, losses) -> list[float]:
     optimizer = make_optimizer(recipe, [{"params": [torch.zeros(1, requires_grad=True)]}])
-    schedule = make_schedule(recipe, optimizer)
+    schedule = make_schedule(recipe, optimizer, recipe.epochs)
     rates = []
     for loss in losses:
         rates.append(optimizer.param_groups[0]["lr"])

@@ -112,7 +112,8 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
     found = probe(path)
     width, height = found.width, found.height
     if not width:
-        raise MediaError("no_video", "no picture of the players (--model mhunet needs none)")
+        who = "--video" if not job.separator.needs_frames else "this network"
+        raise MediaError("no_video", f"the file has no picture, which {who} needs")
     if not job.separator.needs_frames:
         return Recording(path, sound, (width, height), (), (), remarks)
     n_players = sum(len(source.players) for source in job.sources)

@@ -58,7 +58,7 @@ class Curriculum(Section):
 
 
 class Recipe(Section):
-    """What training both networks has in common."""
+    """What training any network has in common."""
 
     epochs: Count
     channels: Annotated[list[Count], Field(min_length=3, max_length=8)]

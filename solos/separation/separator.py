@@ -1,4 +1,4 @@
-"""Separating mixtures of any length with either network."""
+"""Separating mixtures of any length with any of the networks."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

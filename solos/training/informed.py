@@ -83,7 +83,8 @@ class InformedMixes(Dataset):
         """What up to ``n_src`` instruments of an ensemble play at a time, those that are silent
         left out; of any recordings if that leaves fewer than two."""
         members = self.ensembles[rng.integers(len(self.ensembles))]
-        start, _ = self.store.place(members[rng.integers(len(members))], rng)
+        shortest = min(members, key=lambda member: member.spans[-1][1])
+        start, _ = self.store.place(shortest, rng)
         parts: dict[str, list[Crop]] = {}
         for place in rng.permutation(len(members)):
             member = members[place]

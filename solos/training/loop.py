@@ -1,4 +1,4 @@
-"""One training loop for both networks: resumable at any step, repeatable.
+"""One training loop for all networks: resumable at any step, repeatable.
 
 What is random is drawn anew for each step from (seed, epoch, step), as mixes are from (seed, epoch,
 index): a checkpoint needs no generator's state, only how far the training has come.
@@ -62,7 +62,7 @@ def train(
     device = find_device(recipe.device, tf32=recipe.precision == "tf32")
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     network.to(device, memory_format=layout)
-    run = _start(task, network)
+    run = _start(task, network, epochs)
     checkpoint.restore(run)
     _check_start(run, checkpoint, processes)  # also waits until all have read the file
     for record in run.history:
@@ -95,11 +95,11 @@ def _check_start(run: Run, checkpoint: Checkpoint, processes: Processes) -> None
         )
 
 
-def _start(task: Task, network: nn.Module) -> Run:
+def _start(task: Task, network: nn.Module, epochs: int) -> Run:
     recipe = task.recipe
     optimizer = make_optimizer(recipe, task.parameter_groups(network))
     curriculum = CurriculumState(task.max_src)
-    return Run(network, optimizer, make_schedule(recipe, optimizer), curriculum)
+    return Run(network, optimizer, make_schedule(recipe, optimizer, epochs), curriculum)
 
 
 def make_optimizer(recipe: Recipe, groups: list[dict]) -> Optimizer:
@@ -110,13 +110,13 @@ def make_optimizer(recipe: Recipe, groups: list[dict]) -> Optimizer:
     return torch.optim.Adam(groups, **settings)
 
 
-def make_schedule(recipe: Recipe, optimizer: Optimizer) -> LRScheduler:
-    """Steps at given epochs, or on plateaus of the validation loss."""
+def make_schedule(recipe: Recipe, optimizer: Optimizer, epochs: int) -> LRScheduler:
+    """Steps at given epochs, on plateaus of the validation loss, or to nothing over ``epochs``."""
     schedule = recipe.schedule
     if isinstance(schedule, StepSchedule):
         return MultiStepLR(optimizer, schedule.milestones, schedule.gamma)
     if isinstance(schedule, CosineSchedule):
-        return CosineAnnealingLR(optimizer, recipe.epochs)
+        return CosineAnnealingLR(optimizer, epochs)
     plateau = {"factor": schedule.factor, "patience": schedule.patience}
     return ReduceLROnPlateau(optimizer, **plateau, threshold=1e-4)
 

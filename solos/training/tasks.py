@@ -1,4 +1,4 @@
-"""What the two networks' trainings do not share: data, loss and learning rates, as published."""
+"""What the networks' trainings do not share: data, loss and learning rates, as published."""
 
 import logging
 from pathlib import Path
@@ -95,7 +95,7 @@ class InformedTask:
         return [{"params": list(network.parameters())}]
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        """Negative SDR in dB, as :func:`distortion`, mean over all sources."""
+        """Negative SDR in dB (:func:`distortion`): mixes' mean of their sources' mean."""
         sources = stft(batch["waves"]) * batch["colour"][..., None]  # (B, n, 512, 256)
         mix = sources.sum(dim=1, keepdim=True)
         masks = network(scaled_log_input(log_warp(mix.abs())), batch["told"])
@@ -103,8 +103,9 @@ class InformedTask:
         chosen = functional.one_hot(batch["places"], masks.shape[1]).to(masks.dtype)
         unwarp = log_unwarp(torch.eye(masks.shape[2], device=masks.device))
         estimates = mix * (unwarp @ torch.einsum("bnh,bhft->bnft", chosen, masks)).float()
-        there = batch["waves"].abs().amax(dim=-1) > 0
-        return distortion(estimates, sources)[there].mean()
+        there = (batch["waves"].abs().amax(dim=-1) > 0).float()  # (B, n)
+        found = distortion(estimates, sources) * there
+        return (found.sum(dim=1) / there.sum(dim=1)).mean()
 
 
 def distortion(estimates: Tensor, sources: Tensor) -> Tensor:
