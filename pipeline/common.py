@@ -35,6 +35,9 @@ def _work() -> Path:
 WORK = _work()
 """What must survive an interruption: ignored by git, no output of any stage."""
 
+RENDERED = "data/synthetic/urmp"
+"""The miniature's test set, which a stage writes."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -83,7 +86,7 @@ def _alone(*name: str) -> Iterator[None]:
 
 def _check_places(params: Params) -> None:
     """Name what the user has to provide and is not there, before hours of work, not after."""
-    if params.synthesize.urmp is None:
+    if params.synthesize.urmp is None or params.urmp.path != RENDERED:
         _require("urmp.path", params.urmp.path, f"is not there. {HOW_TO_GET_URMP}")
     if params.notes.path:
         _require("notes.path", params.notes.path, f"is not there. {HOW_TO_GET_NOTES}")

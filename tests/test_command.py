@@ -57,7 +57,6 @@ TORCHLESS = {
     "a command's help": (["separate", "--help"], 0),
     "nothing": ([], 2),
     "an unknown option": (["score", "--refs", "x"], 2),
-    "no network": (["separate", "a.wav", "--out", "o"], 2),
     "an unknown row": (["separate", "a.wav", "--out", "o", "--model", "sopp"], 2),
     "no such folder": (["score", "--references", "r", "--estimates", "nowhere"], 1),
     "info": (["info", "--json"], 0),

@@ -187,17 +187,17 @@ class Shares(nn.Module):
 def test_the_loss_of_ideal_masks_and_of_equal_shares(played, recipe):
     store = SpectrogramStore(*played, "train")
     task = InformedTask(recipe, 0, store, store)
-    items = [task.train_mixes(1, 3)[k] for k in range(3)]
+    items = [task.train_mixes(1, 3)[k] for k in range(5)]  # of two and of three
     batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
     ideal = Ideal(batch)
     assert task.loss(ideal, batch) < -15  # tones far apart
     mixtures = log_warp(stft(batch["waves"].sum(dim=1)).abs())[:, None]
-    assert torch.allclose(ideal.given[0], scaled_log_input(mixtures), atol=0.01)
-    assert torch.equal(ideal.given[1], batch["told"]) and batch["told"].sum() < 10
+    assert (ideal.given[0] - scaled_log_input(mixtures)).abs().mean() < 0.01
+    assert torch.equal(ideal.given[1], batch["told"]) and batch["told"].sum() < 20
     equal = task.loss(Shares(), batch)
     assert -3 < equal < 1
-    apart = [float(task.loss(Shares(), {k: v[[n]] for k, v in batch.items()})) for n in range(3)]
-    assert equal == pytest.approx(sum(apart) / 3, abs=1e-4) and max(apart) - min(apart) > 0.1
+    apart = [float(task.loss(Shares(), {k: v[[n]] for k, v in batch.items()})) for n in range(5)]
+    assert equal == pytest.approx(sum(apart) / 5, abs=1e-4) and max(apart) - min(apart) > 0.1
     louder = batch | {"colour": batch["colour"].clone()}
     louder["colour"][:, 0] = 3  # the first source: easier, and the others harder
     assert abs(task.loss(Shares(), louder) - equal) > 0.5

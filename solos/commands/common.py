@@ -1,6 +1,7 @@
 """What the commands share: a user's mistakes on the command line, the workspace, progress bars."""
 
 import json
+import math
 import sys
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -73,8 +74,17 @@ def of_the_output(error: Exception) -> bool:
 
 def to_json(value: object) -> str:
     """JSON in UTF-8; of a file's name that isn't, its odd bytes as Python's escapes of them."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _finite(value: object) -> object:
+    """``value`` without numbers that JSON has not: they are None."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def one_line(error: Exception | str) -> str:

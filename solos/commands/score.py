@@ -1,6 +1,7 @@
 """Score folders of separated WAVs in URMP's layout by the protocol of Table II."""
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import get_args
 
 from pydantic import ValidationError
 
-from solos.commands.common import UsageError, to_json
+from solos.commands.common import UsageError, one_line, to_json
 from solos.config.rows import Protocol
 from solos.errors import UserError
 
@@ -44,20 +45,27 @@ def run(arguments: argparse.Namespace) -> int:
     from solos.report.table2 import scores_table  # noqa: PLC0415
 
     lines = score_folders(arguments.references, systems, protocol, arguments.quiet)
-    if arguments.out:
-        for row in systems:
-            write_row(row, lines[row], arguments.out, arguments.out)
     tables = {row: to_table(lines[row]) for row in systems}
-    summaries = {row: summarize(table) for row, table in tables.items()}
+    summaries, failed = {}, {}
+    for row, table in tables.items():  # what can't be scored of one system costs no other's figures
+        try:
+            if arguments.out:
+                write_row(row, lines[row], arguments.out, arguments.out)
+            summaries[row] = summarize(table)
+        except UserError as error:
+            failed[row] = one_line(error)
+    for row, why in failed.items():
+        print(f"{arguments.prog}: {why if row in why else f'{row}: {why}'}", file=sys.stderr)
     if arguments.json:
-        print(to_json(summaries))
-        return 0
-    print(scores_table(summaries), end="")
+        print(to_json(summaries | {row: {"error": why} for row, why in failed.items()}))
+        return 1 if failed else 0
+    if summaries:
+        print(scores_table(summaries), end="")
     for row, table in tables.items():
         skipped = table[table["skipped"] != ""].drop_duplicates(["piece", "segment"])
         for reason, count in sorted(Counter(skipped["skipped"]).items()):
             print(f"{row}: {count} segment(s) skipped: {reason}")
-    return 0
+    return 1 if failed else 0
 
 
 def _protocol(arguments: argparse.Namespace) -> Protocol:

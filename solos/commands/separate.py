@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     from solos.commands.network import prepare  # noqa: PLC0415 (torch, which takes seconds)
     from solos.commands.recording import separate_file  # noqa: PLC0415
 
-    job = prepare(options, network, workspace.params)
+    job = prepare(options, network, workspace.params if options.model else None)
     reports, failed = [], 0
     for path, folder in zip(options.inputs, folders, strict=True):
         try:
@@ -109,7 +109,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _said(path: Path, error: Exception) -> str:
     fault = f"{path}: {type(error).__name__}: {error} (a fault of this program: please report it)"
-    return explain(error) or one_line(fault)
+    said = explain(error) or one_line(fault)
+    return said if str(path) in said else f"{path}: {said}"
 
 
 def output_folders(inputs: Sequence[Path], out: Path) -> list[Path]:

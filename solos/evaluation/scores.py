@@ -180,7 +180,10 @@ def write_variants(lines: Mapping[str, Iterable[dict]], folder: Path, row: str) 
     found = {}
     for name, some in lines.items():
         try:
-            found[name] = summarize(to_table(some))
+            table = to_table(some)
+            if table.empty and name == EACH:
+                raise UserError("no piece repeats an instrument")
+            found[name] = summarize(table)
         except UserError as error:
             found[name] = {"reason": str(error)}
     _write_summary(found, folder / f"{row}.json")

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from solos import SAMPLE_RATE
 from solos.errors import UserError
-from solos.evaluation.rows import name_of
+from solos.evaluation.rows import NOTES, name_of
 from solos.report.examples import Example
 from solos.report.figures import POINTS
 from solos.report.tables import Row, Table
@@ -91,6 +91,7 @@ def _fill(content: Content) -> str:
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         ticks=frequency_ticks(),
         name_of=name_of,
+        notes=NOTES,
         points=POINTS,
     )
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from solos.evaluation.rows import ROWS, name_of
+from solos.evaluation.rows import NOTES, ROWS, name_of
 from solos.evaluation.scores import EACH, METRICS
 from solos.report.data import COVERAGE, PIECES, coverage, pieces
 from solos.storage.files import intact
@@ -45,7 +45,8 @@ in each line of `data/evaluation/<row>.csv`.
 
 VARIANTS_NOTE = """\
 Means, dB, of the same networks if `evaluate` said otherwise, beside those of the table. `masks` are
-Sound of Pixels': decided at 0.5 (binary) or probabilities (soft). With `drift: 1` the estimates of
+Sound of Pixels': decided at 0.5 (binary) or probabilities (soft). `instruments: untold`: a network
+that is told which instruments play is told that all may. With `drift: 1` the estimates of
 segment i begin i samples early beside their references, as in the authors' script: part of the
 published SAR.
 """
@@ -73,7 +74,8 @@ def table2(metrics: Mapping[str, dict]) -> str:
     absent = {row: absence(metrics.get(row)) for row in rows}
     notes = [f"- `{row}`: {reason}" for row, reason in absent.items() if reason]
     missing = "\n".join(["", "Rows without figures:", "", *notes, ""]) if notes else ""
-    return _markdown([*header, "segments", "skipped"], lines) + missing
+    said = "".join(f"\n`{row}`: {NOTES[row]}.\n" for row in rows if row in NOTES)
+    return _markdown([*header, "segments", "skipped"], lines) + missing + said
 
 
 def scores_table(metrics: Mapping[str, dict]) -> str:
@@ -173,7 +175,7 @@ def same_instrument(others: Mapping[str, dict], by_sight: Container[str]) -> lis
     """
     lines = []
     for row, found in others.items():
-        summary = found.get(EACH, {"reason": "no figures"})
+        summary = found.get(EACH, {"reason": "no video of the players"})
         if "reason" in summary:
             lines.append([row, summary["reason"], "", "", "", ""])
             continue
