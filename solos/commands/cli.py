@@ -79,13 +79,14 @@ def _parser() -> argparse.ArgumentParser:
         about = module.__doc__.splitlines()[0]
         command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
         module.add_arguments(command)
-        command.add_argument(
-            "--workspace",
-            type=Path,
-            default=Path(),
-            metavar="DIR",
-            help="folder in which the pipeline runs (default: this one)",
-        )
+        if name != "score":  # which has to do with no run
+            command.add_argument(
+                "--workspace",
+                type=Path,
+                default=Path(),
+                metavar="DIR",
+                help="folder in which the pipeline runs (default: this one)",
+            )
         command.add_argument("--json", action="store_true", help="print JSON on standard output")
         command.add_argument(
             "--quiet", action="store_true", help="no progress and no remarks: results and errors"

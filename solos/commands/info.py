@@ -126,8 +126,9 @@ def _stale(folder: Path) -> list[str] | str:
         command, cwd=folder, env=quiet, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        return f"dvc status: {(errors or ['failed'])[0].removeprefix('ERROR: ')}"
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        errors = [line for line in said if line.startswith("ERROR")]
+        return f"dvc status: {(errors or said or ['failed'])[0].removeprefix('ERROR: ')}"
     return sorted(json.loads(done.stdout))
 
 

@@ -99,18 +99,18 @@ def run(options: argparse.Namespace) -> int:
             if of_the_output(error):
                 raise
             failed += 1
-            reports.append({"input": {"file": str(path)}, "error": _said(path, error)})
-            print(f"{options.prog}: {_said(path, error)}", file=sys.stderr)
+            reports.append({"input": {"file": str(path)}, "error": _said(path, folder, error)})
+            print(f"{options.prog}: {_said(path, folder, error)}", file=sys.stderr)
             log.debug("%s", path, exc_info=error)
     if options.json:
         print(to_json(reports))
     return 1 if failed else 0
 
 
-def _said(path: Path, error: Exception) -> str:
+def _said(path: Path, folder: Path, error: Exception) -> str:
     fault = f"{path}: {type(error).__name__}: {error} (a fault of this program: please report it)"
     said = explain(error) or one_line(fault)
-    return said if str(path) in said else f"{path}: {said}"
+    return said if str(path) in said or str(folder) in said else f"{path}: {said}"
 
 
 def output_folders(inputs: Sequence[Path], out: Path) -> list[Path]:

@@ -78,7 +78,7 @@ def read_pieces(root: Path | str) -> list[Piece]:
 
 
 def _is_piece(path: Path) -> bool:
-    return path.is_dir() and re.match(r"\d+_.+_.+", path.name) is not None
+    return path.is_dir() and re.match(r"\d+_.+_.+", path.name, re.DOTALL) is not None
 
 
 def _read_piece(folder: Path) -> Piece:
