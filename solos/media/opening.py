@@ -38,6 +38,21 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
         yield container
 
 
+@contextmanager
+def decodable() -> Iterator[None]:
+    """Decoding, by libraries that answer what they can't with errors of many kinds.
+
+    Raises:
+        MediaError: undecodable; status ``environment`` if the machine may be the reason.
+    """
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise failure("undecodable", error.errno, str(error)) from None
+    except (ValueError, IndexError, MemoryError) as error:
+        raise MediaError("undecodable", f"{type(error).__name__}: {error}") from None
+
+
 def time_zero(container: av.container.InputContainer) -> float:
     """The file's own time, in seconds, at which it begins: what ffmpeg counts from."""
     return (container.start_time or 0) / av.time_base
