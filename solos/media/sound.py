@@ -25,6 +25,7 @@ from solos.media.facts import Facts
 from solos.media.opening import decodable
 from solos.media.track import packed
 from solos.storage.files import atomic
+from solos.storage.sounds import writing
 
 BLOCK = 1 << 19
 """Samples read and resampled at a time, about."""
@@ -46,6 +47,7 @@ def decode(path: Path, folder: Path) -> tuple[Path, str]:
 
     Raises:
         MediaError: missing, unreadable, no_audio or undecodable.
+        OSError, UserError: the WAV can't be written, the disk being full as a rule.
     """
     plain = _plain_kind(path)
     if plain:
@@ -56,8 +58,8 @@ def decode(path: Path, folder: Path) -> tuple[Path, str]:
     wav = folder / "sound.wav"
     with listening(path) as sound:
         size = 4 * sound.channels * sound.rate * (sound.seconds_said or math.inf)
-        about = {"format": "WAV" if size < _LARGEST_WAV else "RF64", "subtype": "FLOAT"}
-        with soundfile.SoundFile(wav, "w", sound.rate, sound.channels, **about) as target:
+        kind = "WAV" if size < _LARGEST_WAV else "RF64"
+        with writing([wav], sound.rate, sound.channels, "FLOAT", kind) as (target,):
             for block in sound.blocks():
                 target.write(block.T)
         return wav, "; ".join(sound.facts.remarks())
