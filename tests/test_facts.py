@@ -58,6 +58,13 @@ def compressed(path: Path, wave: np.ndarray, *codec: object) -> Path:
     return path
 
 
+def chained(path: Path) -> Path:
+    """A mono file, and a stereo one after it in the same file."""
+    parts = [compressed(path.with_stem(f"{n}"), noise(channels=n)).read_bytes() for n in (1, 2)]
+    path.write_bytes(b"".join(parts))
+    return path
+
+
 NO_NUMBERS = "that are no numbers, taken as silence: "
 SOUNDS = {
     "one NaN": (lambda p: write(p / "a.wav", with_bad(np.nan, slice(11025, 11026))), NO_NUMBERS),
@@ -85,6 +92,8 @@ SOUNDS = {
         lambda p: half(compressed(p / "a.m4a", noise(9), "-movflags", "+faststart")),
         "s promised",
     ),
+    "chained Ogg": (lambda p: chained(p / "a.ogg"), "can't be read beyond 3.0 s"),
+    "chained Opus": (lambda p: chained(p / "a.opus"), "can't be read beyond 3.0 s"),
     "antiphase": (
         lambda p: write(p / "a.wav", np.hstack([noise(), -noise()]), "PCM_16"),
         "channels that cancel each other",

@@ -125,7 +125,8 @@ class Sound:
         yield held, count
 
     def _decode(self) -> Iterator[av.AudioFrame]:
-        for packet in packets(self._container, self._stream):
+        errors = []
+        for packet in packets(self._container, self._stream, errors):
             try:
                 yield from packet.decode()
             except av.FFmpegError as error:
@@ -134,6 +135,7 @@ class Sound:
                 if packet.size:  # others hold a codec's settings alone
                     self.facts.undecodable += 1
                     self._lost += float((packet.duration or 0) * packet.time_base)
+        self.facts.unread = bool(errors)
 
     def _promise(self) -> float:
         """Seconds that the file says of its sound, where it holds less."""

@@ -30,6 +30,8 @@ class Facts:
     """Of the largest sample of any channel; 1 is full scale."""
     undecodable: int = 0
     """Packets that could not be decoded."""
+    unread: bool = False
+    """Whether its file can't be read to the end."""
     changed: float | None = None
     """Seconds at which its rate or channels change first."""
     _bad: int = 0
@@ -80,6 +82,8 @@ class Facts:
         found = []
         if self.promised:
             found.append(f"ends at {self.seconds:.1f} s of the {self.promised:.1f} s promised")
+        if self.unread:
+            found.append(f"can't be read beyond {self.seconds:.1f} s")
         if self.undecodable:
             found.append(f"has {self.undecodable} packet(s) that can't be decoded")
         if self.changed is not None:

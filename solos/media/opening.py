@@ -80,9 +80,14 @@ def duration_said(container: av.container.InputContainer) -> float:
 
 
 def packets(
-    container: av.container.InputContainer, stream: av.stream.Stream | None = None
+    container: av.container.InputContainer,
+    stream: av.stream.Stream | None = None,
+    errors: list[str] | None = None,
 ) -> Iterator[av.Packet]:
     """A file's packets, or a stream's, up to where it can be read.
+
+    Args:
+        errors: to which is added why there is no more, if that is not the file's end.
 
     Raises:
         MediaError, OSError: where the machine may be the reason that it can't, see :func:`failure`.
@@ -94,3 +99,5 @@ def packets(
     except (av.FFmpegError, OSError) as error:
         if error.errno in {*MACHINES, *DOUBTFUL} - {errno.EIO}:
             raise failure("unreadable", error.errno, str(error)) from None
+        if errors is not None:
+            errors.append(str(error))
