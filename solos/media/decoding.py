@@ -91,6 +91,7 @@ class Sound:
             if astray or frame.sample_rate != track.source_rate:
                 yield from track.begin(frame.sample_rate)
                 if astray:
+                    self.facts.left_out += max(0.0, (due or 0.0) - max(0.0, time))
                     yield from track.go_to(time)
                 due = track.due
             self._note_change(frame, due)
