@@ -39,8 +39,8 @@ def with_bad(value: float, places: slice, channels: int = 1) -> np.ndarray:
     return wave
 
 
-def half(path: Path) -> Path:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def half(path: Path, share: float = 0.5) -> Path:
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     return path
 
 
@@ -85,6 +85,10 @@ SOUNDS = {
     ),
     "half a FLAC": (
         lambda p: half(write(p / "a.flac", noise(9), "PCM_16")),
+        "of the 9.0 s promised",
+    ),
+    "most of a FLAC": (
+        lambda p: half(write(p / "a.flac", noise(9), "PCM_16"), 0.97),
         "of the 9.0 s promised",
     ),
     "half an MP3": (lambda p: half(compressed(p / "a.mp3", noise(9))), "s promised"),

@@ -20,6 +20,7 @@ from solos.media.opening import decodable, duration_said, opened, packets
 from solos.media.track import COMMON_RATE, Track, is_odd
 
 _BLOCK = 1 << 17  # samples that are handed on at a time, about
+_COUNTED = ("flac", "au", "wv")  # formats that say how many samples they hold
 _TOLERANCE = 0.03  # seconds by which timestamps may tremble
 
 
@@ -146,7 +147,7 @@ class Sound:
         said = self.seconds_said
         if self._container.streams.video:  # whose duration it may be
             said = float((self._stream.duration or 0) * self._stream.time_base)
-        return lacking(seconds, said, exact=False)
+        return lacking(seconds, said, exact=self._container.format.name in _COUNTED)
 
 
 class _Packed:

@@ -15,7 +15,7 @@ _LARGEST = 1e12  # of what can be a sample: whole numbers of 32 bits stored as f
 _CLIPPED = 10  # samples at full scale from which a file is called clipped
 _LOUD = 1.1  # of full scale: what lossy codecs overshoot by goes unremarked
 _CANCELLED = 1e-3  # of the channels' mean energy: their mix is 30 dB below them
-_BRIEF = 0.05  # seconds that may be missing from samples without a codec
+_BRIEF = 0.1  # seconds that may be missing where samples are counted
 _SHIFT = 0.1  # seconds by which the joints of a file may overlap
 
 
