@@ -144,6 +144,14 @@ def test_a_second_part_that_counts_from_its_own_start_is_heard(tmp_path):
     assert "left out" not in remark
 
 
+def test_a_film_that_begins_late_is_not_truncated(tmp_path):
+    """The duration that Matroska says is counted from 0, not from the first timestamp."""
+    late = ("-output_ts_offset", 100, tmp_path / "a.mka")
+    ffmpeg("-f", "lavfi", "-i", burst(1, 3), "-c:a", "flac", *late)
+    assert check_complete(tmp_path / "a.mka").duration == pytest.approx(3, abs=0.05)
+    assert decode(tmp_path / "a.mka", tmp_path)[1] == ""
+
+
 def test_sound_for_which_there_is_no_time_is_remarked_on(tmp_path):
     ffmpeg("-f", "lavfi", "-i", burst(2, 6), "-c:a", "flac", tmp_path / "whole.mka")
     brief = "setts=ts=PTS*0.95"

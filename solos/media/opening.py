@@ -69,10 +69,14 @@ def is_discontinuous(container: av.container.InputContainer) -> bool:
 def duration_said(container: av.container.InputContainer) -> float:
     """Seconds that a container says it lasts; 0 where it does not, or FFmpeg guesses by bit rate.
 
+    Counted from its time zero.
+
     A bare stream of frames may say it in its first one: then, if there are fewer than it says,
     these seconds would take more bytes than the file has.
     """
     seconds = (container.duration or 0) / av.time_base
+    if container.format.name == "matroska,webm":  # whose timestamps may begin at 100 s
+        seconds = max(0.0, seconds - time_zero(container))
     if container.format.name not in BARE:
         return seconds
     rate = container.streams.audio[0].codec_context.bit_rate or 0
