@@ -50,7 +50,10 @@ CHANNELS = {
     "mp2": (1, 2),
     "aac": (1, 2, 6),
     "ac3": (1, 2, 6),
-    "flac": (1, 2, 6),
+    "flac": (1, 2, 6, 8),
+    "libopus": (1, 2, 6, 8),
+    "libvorbis": (1, 2, 6, 8),
+    "pcm_s16le": (1, 2, 8, 16),
 }
 FILMS = {
     "mp4": (("libx264", "mpeg4", "mjpeg"), ("aac", "libmp3lame", "ac3", "alac", "flac", "libopus")),
@@ -195,9 +198,8 @@ def _listen_to(path: Path, *, counted: bool) -> list[float]:
                 length += float((packet.duration or 0) * packet.time_base)
                 continue
             for frame in frames:
-                wave = frame.to_ndarray().astype(float) - 128 * ("u8" in frame.format.name)
-                if not frame.format.is_planar:
-                    wave = wave.reshape(-1, frame.layout.nb_channels).T
+                (one,) = av.AudioResampler(format="flt").resample(frame)
+                wave = one.to_ndarray().reshape(-1, frame.layout.nb_channels).T
                 begin = length if counted else frame.time - zero
                 times.append(begin + np.arange(frame.samples) / frame.sample_rate)
                 level.append(np.abs(wave).max(axis=0))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from closure import ROOT
+from test_media import ffmpeg
 
 from solos import SAMPLE_RATE
 from solos.commands.cli import main
@@ -183,6 +184,29 @@ def test_a_full_disk_of_one_input_is_not_that_of_the_next(workspace, sound, tmp_
     _, errors = process.communicate()
     assert errors.decode() == f"solos separate: {tmp_path}/out/a: File too large\n"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"short"}
+
+
+def test_a_full_disk_while_a_sound_is_decoded_is_one_line(workspace, sound, tmp_path):
+    """As floats, which an Opus of a few kB takes a hundred of."""
+    opus = tmp_path / "a.opus"
+    ffmpeg("-i", sound, opus)
+    process = start(workspace, *separating(opus, out=tmp_path / "out"), preexec_fn=little_space)
+    _, errors = process.communicate()
+    assert errors.decode().splitlines()[-1].startswith(f"solos separate: {tmp_path}/out")
+    assert errors.endswith(b": File too large\n") and b"Traceback" not in errors
+
+
+def test_a_sound_is_decoded_from_and_into_folders_that_are_no_utf8(workspace, sound, tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xe9t\xe9")
+    folder.mkdir()
+    opus = folder / os.fsdecode(b"caf\xe9.opus")
+    ffmpeg("-i", sound, opus.with_name("a.opus"))
+    opus.with_name("a.opus").rename(opus)
+    process = start(workspace, *separating(opus, out=folder / "out"), "--quiet")
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    with Path(folder / "out" / "Horn.wav").open("rb") as stream:
+        assert len(soundfile.read(stream)[0]) > 0
 
 
 MOUNTED = "mount -t tmpfs -o size=100k tmpfs out && exec {} -m solos {} --out out/new --quiet"

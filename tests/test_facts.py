@@ -39,8 +39,8 @@ def with_bad(value: float, places: slice, channels: int = 1) -> np.ndarray:
     return wave
 
 
-def half(path: Path) -> Path:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def half(path: Path, share: float = 0.5) -> Path:
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     return path
 
 
@@ -55,6 +55,13 @@ def streamed(path: Path, size: int) -> Path:
 
 def compressed(path: Path, wave: np.ndarray, *codec: object) -> Path:
     ffmpeg("-i", write(path.with_suffix(".source.wav"), wave), *codec, path)
+    return path
+
+
+def chained(path: Path) -> Path:
+    """A mono file, and a stereo one after it in the same file."""
+    parts = [compressed(path.with_stem(f"{n}"), noise(channels=n)).read_bytes() for n in (1, 2)]
+    path.write_bytes(b"".join(parts))
     return path
 
 
@@ -80,11 +87,17 @@ SOUNDS = {
         lambda p: half(write(p / "a.flac", noise(9), "PCM_16")),
         "of the 9.0 s promised",
     ),
+    "most of a FLAC": (
+        lambda p: half(write(p / "a.flac", noise(9), "PCM_16"), 0.97),
+        "of the 9.0 s promised",
+    ),
     "half an MP3": (lambda p: half(compressed(p / "a.mp3", noise(9))), "s promised"),
     "half an M4A": (
         lambda p: half(compressed(p / "a.m4a", noise(9), "-movflags", "+faststart")),
         "s promised",
     ),
+    "chained Ogg": (lambda p: chained(p / "a.ogg"), "can't be read beyond 3.0 s"),
+    "chained Opus": (lambda p: chained(p / "a.opus"), "can't be read beyond 3.0 s"),
     "antiphase": (
         lambda p: write(p / "a.wav", np.hstack([noise(), -noise()]), "PCM_16"),
         "channels that cancel each other",

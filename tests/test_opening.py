@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,32 @@ def test_a_gap_in_the_sound_is_silence(tmp_path):
     assert np.abs(wave[int(1.2 * 11025) : int(2.8 * 11025)]).max() == 0
 
 
+def test_a_second_part_that_counts_from_its_own_start_is_heard(tmp_path):
+    """Two Matroska files in one: no seconds of theirs are jumped to, however short they are."""
+    parts = [("-f", "lavfi", "-i", burst(at, 3), "-c:a", "flac") for at in (1.6, 0.6)]
+    path = joined(tmp_path / "a.mka", *parts)
+    wav, remark = decode(path, tmp_path)
+    np.testing.assert_allclose(clicks(read_audio(wav)), [1.6, 3.6], atol=0.05)
+    assert "left out" not in remark
+
+
+def test_a_film_that_begins_late_is_not_truncated(tmp_path):
+    """The duration that Matroska says is counted from 0, not from the first timestamp."""
+    late = ("-output_ts_offset", 100, tmp_path / "a.mka")
+    ffmpeg("-f", "lavfi", "-i", burst(1, 3), "-c:a", "flac", *late)
+    assert check_complete(tmp_path / "a.mka").duration == pytest.approx(3, abs=0.05)
+    assert decode(tmp_path / "a.mka", tmp_path)[1] == ""
+
+
+def test_sound_for_which_there_is_no_time_is_remarked_on(tmp_path):
+    ffmpeg("-f", "lavfi", "-i", burst(2, 6), "-c:a", "flac", tmp_path / "whole.mka")
+    brief = "setts=ts=PTS*0.95"
+    ffmpeg("-i", tmp_path / "whole.mka", "-c", "copy", "-bsf:a", brief, tmp_path / "brief.mka")
+    remark = decode(tmp_path / "brief.mka", tmp_path)[1]
+    (left_out,) = re.findall(r"timestamps that go back: (.*) s are left out", remark)
+    assert float(left_out) == pytest.approx(0.3, abs=0.06)
+
+
 def phone(folder: Path, turn: int, flips: tuple = ()) -> Path:
     """A film of two players, dark and bright, stored turned by ``turn`` degrees: 96 x 128 shown."""
     sides = "color=0x303030:s=48x128:r=10:d=2[l];color=0xc0c0c0:s=48x128:r=10:d=2[r];[l][r]hstack"
@@ -251,7 +278,7 @@ def test_a_name_that_is_no_utf8(tmp_path):
     wav, _ = decode(path, tmp_path)
     np.testing.assert_allclose(clicks(read_audio(wav)), [1.0], atol=0.05)
     plain = wav.rename(tmp_path / os.fsdecode(b"caf\xe9.wav"))
-    assert soundfile.info(decode(plain, tmp_path)[0]).frames == 2 * 44100
+    assert soundfile.info(os.fsencode(decode(plain, tmp_path)[0])).frames == 2 * 44100
     with pytest.raises(MediaError, match="its name is not in UTF-8: rename it"):
         extract(path, tmp_path / "out")
 

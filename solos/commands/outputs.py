@@ -1,16 +1,14 @@
 """What ``solos separate`` writes: sounds, films and maps."""
 
 import errno
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import ffmpeg
 import matplotlib as mpl
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,11 +18,11 @@ from solos.media.opening import locator
 from solos.media.pictures import film
 from solos.media.probe import probe
 from solos.media.process import run_ffmpeg
+from solos.storage.sounds import HEADER, writing
 
 REPORT = "separation.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-_HEADER = 4096  # bytes in which a WAV's chunks before its samples end
-_LARGEST = 2**32 - _HEADER  # bytes of a WAV, whose header counts them by 32 bits
+_LARGEST = 2**32 - HEADER  # bytes of a WAV, whose header counts them by 32 bits
 
 
 @contextmanager
@@ -85,18 +83,11 @@ def write_sounds(
             f"{length / rate / 3600:.1f} h are more than a WAV holds: see --bits, --rate"
         )
     peaks, kind = np.zeros(len(paths)), (rate, 1, subtype)
-    try:
-        with ExitStack() as stack:
-            opened = (soundfile.SoundFile(os.fsencode(path), "w", *kind) for path in paths)
-            sounds = [stack.enter_context(sound) for sound in opened]
-            for stretch in stretches:
-                peaks = np.maximum(peaks, np.abs(stretch).max(axis=1, initial=0))
-                for sound, wave in zip(sounds, stretch, strict=True):
-                    sound.write(wave[: length - sound.frames])
-    except soundfile.LibsndfileError as error:
-        for path in paths:
-            _try_to_write(path)
-        raise UserError(f"{paths[0].parent}: {error}") from None
+    with writing(paths, *kind) as sounds:
+        for stretch in stretches:
+            peaks = np.maximum(peaks, np.abs(stretch).max(axis=1, initial=0))
+            for sound, wave in zip(sounds, stretch, strict=True):
+                sound.write(wave[: length - sound.frames])
     for path in paths:
         _forget_time(path)
     loud = [(path.name, peak) for path, peak in zip(paths, peaks, strict=True) if peak > 1]
@@ -107,16 +98,10 @@ def write_sounds(
     ]
 
 
-def _try_to_write(path: Path) -> None:
-    """Why libsndfile can't write any further: it only says "System error"."""
-    with path.open("ab") as stream:
-        stream.write(bytes(_HEADER))
-
-
 def _forget_time(wav: Path) -> None:
     """libsndfile notes the time of writing in its PEAK chunk: equal sounds, unequal bytes."""
     with wav.open("r+b") as stream:
-        place = stream.read(_HEADER).find(b"PEAK")
+        place = stream.read(HEADER).find(b"PEAK")
         if place >= 0:
             stream.seek(place + 12)
             stream.write(bytes(4))

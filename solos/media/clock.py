@@ -14,7 +14,8 @@ from solos.media.opening import (
 )
 
 _RECKONED = 1.0  # seconds by which reckoned times, corrected with each packet, may be wrong
-_JUMP = 10.0  # seconds that timestamps which don't begin anew can't be meant to jump
+_BACK = 0.1  # seconds by which timestamps may go back and not begin anew: ffmpeg's rule, ...
+_JUMP = 10.0  # ... as are those by which they may jump ahead
 
 
 class Clock:
@@ -60,7 +61,7 @@ class Clock:
         if is_discontinuous(self._container):
             return _begins_anew(late)
         beyond = time > duration_said(self._container) + _JUMP
-        return late < -_JUMP or (late > _JUMP and beyond)
+        return late < -_BACK or (late > _JUMP and beyond)
 
     def _move(self, exactly: float) -> float:
         """By how much to move what begins a new count: as the pictures are, if there are any."""
@@ -75,7 +76,7 @@ def _begins_anew(late: float) -> bool:
 
     By ffmpeg's rule: back by a tenth of a second, or ahead by ten.
     """
-    return not -0.1 <= late <= 10.0
+    return not -_BACK <= late <= _JUMP
 
 
 def _moves_of_pictures(path: Path) -> list[float]:

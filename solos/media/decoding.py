@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from solos.media.clock import Clock
 from solos.media.errors import DOUBTFUL, MACHINES, MediaError, failure
 from solos.media.facts import Facts, chunk_share, lacking
-from solos.media.opening import duration_said, opened, packets
+from solos.media.opening import decodable, duration_said, opened, packets
 from solos.media.track import COMMON_RATE, Track, is_odd
 
 _BLOCK = 1 << 17  # samples that are handed on at a time, about
+_COUNTED = ("flac", "au", "wv")  # formats that say how many samples they hold
 _TOLERANCE = 0.03  # seconds by which timestamps may tremble
 
 
@@ -47,9 +48,11 @@ class Sound:
         self.facts = Facts()
         self._path, self._container = path, container
         self._stream = container.streams.audio[0]
+        self._packed = _Packed()
         self._lost = 0.0  # seconds that could not be decoded since the last frame
         self._frames = self._decode()
-        self._first = next(self._frames, None)
+        with decodable():
+            self._first = next(self._frames, None)
         if self._first is None:
             raise MediaError("no_audio", "the audio stream holds nothing that can be decoded")
         frame = self._first
@@ -58,7 +61,15 @@ class Sound:
         self.channels, self.layout = frame.layout.nb_channels, frame.layout.name
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Consecutive samples, (channels, n) each, from time zero on."""
+        """Consecutive samples, (channels, n) each, from time zero on.
+
+        Raises:
+            MediaError: undecodable.
+        """
+        with decodable():
+            yield from self._blocks()
+
+    def _blocks(self) -> Iterator[NDArray[np.float32]]:
         held, size = [], 0
         for block in self._placed():
             held.append(block)
@@ -81,10 +92,11 @@ class Sound:
             if astray or frame.sample_rate != track.source_rate:
                 yield from track.begin(frame.sample_rate)
                 if astray:
+                    self.facts.left_out += max(0.0, (due or 0.0) - max(0.0, time))
                     yield from track.go_to(time)
                 due = track.due
             self._note_change(frame, due)
-            wave = self.facts.note(_samples(frame)[:, :count], due, frame.sample_rate)
+            wave = self.facts.note(self._packed.samples(frame)[:, :count], due, frame.sample_rate)
             due += count / frame.sample_rate
             self._lost = 0.0
             yield from track.lay(self._as_began(wave))
@@ -115,7 +127,8 @@ class Sound:
         yield held, count
 
     def _decode(self) -> Iterator[av.AudioFrame]:
-        for packet in packets(self._container, self._stream):
+        errors = []
+        for packet in packets(self._container, self._stream, errors):
             try:
                 yield from packet.decode()
             except av.FFmpegError as error:
@@ -124,6 +137,7 @@ class Sound:
                 if packet.size:  # others hold a codec's settings alone
                     self.facts.undecodable += 1
                     self._lost += float((packet.duration or 0) * packet.time_base)
+        self.facts.unread = bool(errors)
 
     def _promise(self) -> float:
         """Seconds that the file says of its sound, where it holds less."""
@@ -133,14 +147,29 @@ class Sound:
         said = self.seconds_said
         if self._container.streams.video:  # whose duration it may be
             said = float((self._stream.duration or 0) * self._stream.time_base)
-        return lacking(seconds, said, exact=False)
+        return lacking(seconds, said, exact=self._container.format.name in _COUNTED)
 
 
-def _samples(frame: av.AudioFrame) -> NDArray[np.float32]:
-    """(channels, n), 1 being full scale."""
-    wave = frame.to_ndarray()
-    if not frame.format.is_planar:
-        wave = wave.reshape(-1, frame.layout.nb_channels).T
+class _Packed:
+    """Samples of frames, brought to one plane: of eight and more, PyAV reads past the last."""
+
+    def __init__(self):
+        self._kind, self._resampler = None, None
+
+    def samples(self, frame: av.AudioFrame) -> NDArray[np.float32]:
+        """(channels, n), 1 being full scale."""
+        channels = frame.layout.nb_channels
+        if frame.format.is_planar or frame.format.name == "s64":
+            kind = frame.format.name, frame.layout.name, frame.sample_rate
+            if kind != self._kind:
+                self._kind, self._resampler = kind, av.AudioResampler(format="flt")
+            waves = [packed.to_ndarray() for packed in self._resampler.resample(frame)]
+            return np.concatenate(waves, axis=1).reshape(-1, channels).T
+        return _full_scale(frame.to_ndarray().reshape(-1, channels).T)
+
+
+def _full_scale(wave: NDArray) -> NDArray[np.float32]:
+    """As floats, 1 being full scale."""
     if wave.dtype == np.uint8:
         return (wave.astype(np.float32) - 128) / 128
     if wave.dtype.kind == "i":

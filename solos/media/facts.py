@@ -15,7 +15,8 @@ _LARGEST = 1e12  # of what can be a sample: whole numbers of 32 bits stored as f
 _CLIPPED = 10  # samples at full scale from which a file is called clipped
 _LOUD = 1.1  # of full scale: what lossy codecs overshoot by goes unremarked
 _CANCELLED = 1e-3  # of the channels' mean energy: their mix is 30 dB below them
-_BRIEF = 0.05  # seconds that may be missing from samples without a codec
+_BRIEF = 0.1  # seconds that may be missing where samples are counted
+_SHIFT = 0.1  # seconds by which the joints of a file may overlap
 
 
 @dataclass
@@ -30,6 +31,10 @@ class Facts:
     """Of the largest sample of any channel; 1 is full scale."""
     undecodable: int = 0
     """Packets that could not be decoded."""
+    unread: bool = False
+    """Whether its file can't be read to the end."""
+    left_out: float = 0.0
+    """Seconds for which there was no place, the timestamps going back."""
     changed: float | None = None
     """Seconds at which its rate or channels change first."""
     _bad: int = 0
@@ -80,8 +85,12 @@ class Facts:
         found = []
         if self.promised:
             found.append(f"ends at {self.seconds:.1f} s of the {self.promised:.1f} s promised")
+        if self.unread:
+            found.append(f"can't be read beyond {self.seconds:.1f} s")
         if self.undecodable:
             found.append(f"has {self.undecodable} packet(s) that can't be decoded")
+        if self.left_out > _SHIFT:
+            found.append(f"has timestamps that go back: {self.left_out:.2f} s are left out")
         if self.changed is not None:
             found.append(f"changes its rate or channels at {self.changed:.1f} s")
         if self._bad:

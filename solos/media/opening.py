@@ -38,6 +38,21 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
         yield container
 
 
+@contextmanager
+def decodable() -> Iterator[None]:
+    """Decoding, by libraries that answer what they can't with errors of many kinds.
+
+    Raises:
+        MediaError: undecodable; status ``environment`` if the machine may be the reason.
+    """
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise failure("undecodable", error.errno, str(error)) from None
+    except (ValueError, IndexError, MemoryError) as error:
+        raise MediaError("undecodable", f"{type(error).__name__}: {error}") from None
+
+
 def time_zero(container: av.container.InputContainer) -> float:
     """The file's own time, in seconds, at which it begins: what ffmpeg counts from."""
     return (container.start_time or 0) / av.time_base
@@ -54,10 +69,14 @@ def is_discontinuous(container: av.container.InputContainer) -> bool:
 def duration_said(container: av.container.InputContainer) -> float:
     """Seconds that a container says it lasts; 0 where it does not, or FFmpeg guesses by bit rate.
 
+    Counted from its time zero.
+
     A bare stream of frames may say it in its first one: then, if there are fewer than it says,
     these seconds would take more bytes than the file has.
     """
     seconds = (container.duration or 0) / av.time_base
+    if container.format.name == "matroska,webm":  # whose timestamps may begin at 100 s
+        seconds = max(0.0, seconds - time_zero(container))
     if container.format.name not in BARE:
         return seconds
     rate = container.streams.audio[0].codec_context.bit_rate or 0
@@ -65,9 +84,14 @@ def duration_said(container: av.container.InputContainer) -> float:
 
 
 def packets(
-    container: av.container.InputContainer, stream: av.stream.Stream | None = None
+    container: av.container.InputContainer,
+    stream: av.stream.Stream | None = None,
+    errors: list[str] | None = None,
 ) -> Iterator[av.Packet]:
     """A file's packets, or a stream's, up to where it can be read.
+
+    Args:
+        errors: to which is added why there is no more, if that is not the file's end.
 
     Raises:
         MediaError, OSError: where the machine may be the reason that it can't, see :func:`failure`.
@@ -79,3 +103,5 @@ def packets(
     except (av.FFmpegError, OSError) as error:
         if error.errno in {*MACHINES, *DOUBTFUL} - {errno.EIO}:
             raise failure("unreadable", error.errno, str(error)) from None
+        if errors is not None:
+            errors.append(str(error))

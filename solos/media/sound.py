@@ -22,7 +22,10 @@ from solos import SAMPLE_RATE
 from solos.media.decoding import Sound, listening
 from solos.media.errors import MediaError
 from solos.media.facts import Facts
+from solos.media.opening import decodable
+from solos.media.track import packed
 from solos.storage.files import atomic
+from solos.storage.sounds import writing
 
 BLOCK = 1 << 19
 """Samples read and resampled at a time, about."""
@@ -44,6 +47,7 @@ def decode(path: Path, folder: Path) -> tuple[Path, str]:
 
     Raises:
         MediaError: missing, unreadable, no_audio or undecodable.
+        OSError, UserError: the WAV can't be written, the disk being full as a rule.
     """
     plain = _plain_kind(path)
     if plain:
@@ -54,8 +58,8 @@ def decode(path: Path, folder: Path) -> tuple[Path, str]:
     wav = folder / "sound.wav"
     with listening(path) as sound:
         size = 4 * sound.channels * sound.rate * (sound.seconds_said or math.inf)
-        about = {"format": "WAV" if size < _LARGEST_WAV else "RF64", "subtype": "FLOAT"}
-        with soundfile.SoundFile(wav, "w", sound.rate, sound.channels, **about) as target:
+        kind = "WAV" if size < _LARGEST_WAV else "RF64"
+        with writing([wav], sound.rate, sound.channels, "FLOAT", kind) as (target,):
             for block in sound.blocks():
                 target.write(block.T)
         return wav, "; ".join(sound.facts.remarks())
@@ -131,14 +135,25 @@ def write_mono(path: Path, wav: Path) -> tuple[int, float, Facts]:
 
 
 def _mixed_down(sound: Sound) -> Iterator[NDArray[np.int16]]:
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-    for block in sound.blocks():
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", sound.layout)
-        frame.sample_rate = sound.rate
-        for mixed in resampler.resample(frame):
+    with decodable():
+        mixes = _mixes(sound)
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        for block in sound.blocks():
+            wave, layout = (block, sound.layout) if mixes else (block.mean(axis=0), "mono")
+            for mixed in resampler.resample(packed(wave, layout, sound.rate)):
+                yield mixed.to_ndarray()[0]
+        for mixed in resampler.resample(None):
             yield mixed.to_ndarray()[0]
-    for mixed in resampler.resample(None):
-        yield mixed.to_ndarray()[0]
+
+
+def _mixes(sound: Sound) -> bool:
+    """Whether FFmpeg knows how the channels mix: not, if none is left, right or centre."""
+    silence = packed(np.zeros((sound.channels, 1), np.float32), sound.layout, sound.rate)
+    try:
+        av.AudioResampler(format="s16", layout="mono").resample(silence)
+    except av.ArgumentError:
+        return False
+    return True
 
 
 def resample_blocks(

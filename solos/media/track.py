@@ -22,6 +22,13 @@ def is_odd(rate: int) -> bool:
     return (rate // common) * (SAMPLE_RATE // common) > _LARGEST_KERNEL
 
 
+def packed(wave: NDArray[np.float32], layout: str, rate: int) -> av.AudioFrame:
+    """Samples (channels, n) as a frame of one plane: PyAV can't fill eight and more."""
+    frame = av.AudioFrame.from_ndarray(wave.T.reshape(1, -1), "flt", layout)
+    frame.sample_rate = rate
+    return frame
+
+
 class Track:
     """What is laid on it comes back as blocks (channels, n) at ``rate`` Hz, without a gap."""
 
@@ -75,9 +82,9 @@ class _Resampler:
     def __init__(self, rate: int, new_rate: int, channels: int):
         self._rate, self._graph = rate, None
         if rate != new_rate:
-            self._layout = f"{channels} channels"
+            self._channels, self._layout = channels, f"{channels} channels"
             self._graph = graph = av.filter.Graph()
-            about = {"sample_rate": rate, "format": "fltp", "layout": self._layout}
+            about = {"sample_rate": rate, "format": "flt", "layout": self._layout}
             source = graph.add_abuffer(time_base=Fraction(1, rate), **about)
             fine = "filter_size=64:phase_shift=14:linear_interp=1"
             change = graph.add("aresample", f"{new_rate}:{fine}")
@@ -87,9 +94,7 @@ class _Resampler:
         if self._graph is None:
             yield wave
             return
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave), "fltp", self._layout)
-        frame.sample_rate = self._rate
-        self._graph.push(frame)
+        self._graph.push(packed(wave, self._layout, self._rate))
         yield from self._pull()
 
     def flush(self) -> Iterator[NDArray[np.float32]]:
@@ -101,6 +106,7 @@ class _Resampler:
     def _pull(self, graph: av.filter.Graph | None = None) -> Iterator[NDArray[np.float32]]:
         while True:
             try:
-                yield (graph or self._graph).pull().to_ndarray()
+                wave = (graph or self._graph).pull().to_ndarray()
             except (av.BlockingIOError, av.EOFError):
                 return
+            yield np.ascontiguousarray(wave.reshape(-1, self._channels).T)
