@@ -18,7 +18,7 @@ from solos.media.opening import locator
 from solos.media.pictures import film
 from solos.media.probe import probe
 from solos.media.process import run_ffmpeg
-from solos.storage.sounds import HEADER, writing
+from solos.media.writing import HEADER, writing
 
 REPORT = "separation.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)

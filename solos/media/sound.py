@@ -24,8 +24,8 @@ from solos.media.errors import MediaError
 from solos.media.facts import Facts
 from solos.media.opening import decodable
 from solos.media.track import packed
+from solos.media.writing import writing
 from solos.storage.files import atomic
-from solos.storage.sounds import writing
 
 BLOCK = 1 << 19
 """Samples read and resampled at a time, about."""
