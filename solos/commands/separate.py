@@ -110,7 +110,8 @@ def run(options: argparse.Namespace) -> int:
 def _said(path: Path, folder: Path, error: Exception) -> str:
     fault = f"{path}: {type(error).__name__}: {error} (a fault of this program: please report it)"
     said = explain(error) or one_line(fault)
-    return said if str(path) in said or str(folder) in said else f"{path}: {said}"
+    named = any(one_line(str(place)) in said for place in (path, folder))
+    return said if named else one_line(f"{path}: {said}")
 
 
 def output_folders(inputs: Sequence[Path], out: Path) -> list[Path]:
