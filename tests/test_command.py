@@ -225,7 +225,7 @@ def test_a_stopped_separation_leaves_nothing_behind(workspace, tmp_path):
     """SIGTERM, which batch systems and `timeout` send, while an ffmpeg is at work."""
     long = tmp_path / "long.ogg"
     with soundfile.SoundFile(long, "w", 8000, 1) as stream:
-        for _ in range(300):
+        for _ in range(1500):
             stream.write(np.random.default_rng(0).uniform(-0.1, 0.1, 8000))
     out = tmp_path / "out"
     process = start(workspace, *separating(long, out=out), "--quiet")
