@@ -53,8 +53,23 @@ def describe(params: Params) -> Run:
         profile=params.profile,
         seed=params.seed,
         confidence=params.statistics.confidence,
-        provenance={"profile": params.profile, "seed": params.seed, **provenance()},
+        provenance={
+            "profile": params.profile,
+            "seed": params.seed,
+            **sizes(params),
+            **provenance(),
+        },
     )
+
+
+def sizes(params: Params) -> dict[str, str]:
+    """Of each trained row, how large its network is and how long it was trained."""
+    found = {}
+    for row, settings in params.model.items():
+        network = load_separator(DATA / "models" / row).network
+        count = sum(parameter.numel() for parameter in network.parameters())
+        found[row] = f"{count:,} parameters, {settings.epochs} epoch(s) of this row's own training"
+    return found
 
 
 def separate(choices: list[Choice], run: Run) -> list[Example]:

@@ -24,7 +24,7 @@ _LEAD, _TAIL = 1.0, 1.5  # seconds of silence around the music
 _LONGEST_REST = 0.8
 _FEWEST_NOTES = 20  # of a part
 _NEAR = 14  # semitones between an instrument's middle and a part's mean pitch
-_TWICE = 0.15  # chance that a part goes to an instrument that another part has too
+_TWICE = 0.15  # chance that an instrument with a part already is one that the next may go to
 _ATTEMPTS = 200
 
 
