@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from pipeline.common import run_stage
-from pipeline.provenance import provenance
+from pipeline.provenance import provenance, sizes
 from solos.config.params import Params
 from solos.evaluation.oracles import BASELINES
 from solos.evaluation.segments import prepared_pieces, read_segments
@@ -56,20 +56,10 @@ def describe(params: Params) -> Run:
         provenance={
             "profile": params.profile,
             "seed": params.seed,
-            **sizes(params),
+            **sizes(params, DATA / "models"),
             **provenance(),
         },
     )
-
-
-def sizes(params: Params) -> dict[str, str]:
-    """Of each trained row, how large its network is and how long it was trained."""
-    found = {}
-    for row, settings in params.model.items():
-        network = load_separator(DATA / "models" / row).network
-        count = sum(parameter.numel() for parameter in network.parameters())
-        found[row] = f"{count:,} parameters, {settings.epochs} epoch(s) of this row's own training"
-    return found
 
 
 def separate(choices: list[Choice], run: Run) -> list[Example]:
