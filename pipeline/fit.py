@@ -17,7 +17,7 @@ from torch import distributed, nn
 
 from pipeline.common import WORK, progress
 from solos.errors import UserError
-from solos.models.device import find_device
+from solos.models.device import find_device, keep_memory
 from solos.models.weights import network_name, save_network
 from solos.storage.cache import MONTH, claimed, is_old, locked
 from solos.storage.files import file_hash, fingerprint
@@ -48,6 +48,7 @@ def fit(
         start: the start weights' folder or file; part of what identifies the run.
         aspect: of the pictures that the exported network has seen, noted with it.
     """
+    keep_memory()
     processes = join(task.recipe.device)
     identity = run_identity(task, epochs, start, processes)
     folder = WORK / "train" / output.name / fingerprint(identity)

@@ -252,9 +252,9 @@ def test_sop_targets_follow_the_recipes_rule(store, sop_recipe, monkeypatch):
 
 def test_the_mask_of_an_instrument_is_in_its_band(store, mhu_recipe):
     """Cello's fake energy lies at the lowest bins, so its head is the one with the mask there."""
-    two = mhu_recipe.curriculum.model_copy(update={"start": 3, "stop": 3})
-    recipe = mhu_recipe.model_copy(update={"curriculum": two})
-    masks = MhuMixes(store, recipe, seed=0, epoch=1, max_src=3)[0]["masks"]
+    mixes = MhuMixes(store, mhu_recipe, seed=0, epoch=1, max_src=3)
+    items = [mixes[k]["masks"] for k in range(8)]
+    masks = next(m for m in items if m[[1, 4, 10]].amax(dim=(1, 2)).min() > 0.5)  # of all three
     strongest = masks[[1, 4, 10]].mean(dim=2).argmax(dim=1)  # Cello, Flute, Tuba
     assert strongest[0] < strongest[1] < strongest[2]
 

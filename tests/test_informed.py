@@ -15,7 +15,7 @@ from solos import INSTRUMENTS, SAMPLE_RATE, SEGMENT
 from solos.commands.separate import OWN
 from solos.config.data import Play
 from solos.config.exported import read_description
-from solos.config.recipes import InformedRecipe
+from solos.config.recipes import InformedRecipe, Mixing
 from solos.evaluation.metrics import bss_eval
 from solos.models.inputs import may_play, scaled_log_input
 from solos.models.weights import build_network, save_network
@@ -30,11 +30,12 @@ from solos.synthesis.instruments import BY_NAME
 from solos.synthesis.performance import perform, random_style
 from solos.synthesis.scores import Voice
 from solos.synthesis.sound import RATE, render
-from solos.training.informed import InformedMixes
 from solos.training.loop import make_schedule, train
+from solos.training.mixes import TRAIN, VAL
+from solos.training.samples import SampleMixes
 from solos.training.state import Checkpoint
 from solos.training.store import SpectrogramStore
-from solos.training.tasks import InformedTask, distortion, make_task
+from solos.training.tasks import InformedTask, MhuTask, distortion, make_task
 
 PITCHES = {"Cello": 200, "Flute": 1200, "Tuba": 60}
 CLICK = 90_000  # sample at which all of an ensemble play a click
@@ -67,9 +68,11 @@ def played(tmp_path_factory) -> tuple[Path, Path]:
     return root, root
 
 
-def mixes_of(played, recipe, epoch: int | None = 1, **changes) -> InformedMixes:
+def mixes_of(played, recipe, epoch: int | None = 1, **changes) -> SampleMixes:
     store = SpectrogramStore(*played, "val" if epoch is None else "train")
-    return InformedMixes(store, recipe.model_copy(update=changes), 0, epoch)
+    recipe = recipe.model_copy(update=changes)
+    stream = (VAL, 0) if epoch is None else (TRAIN, epoch)
+    return SampleMixes(store, recipe, recipe.n_src, recipe.train_mixes, (0, *stream), recipe.untold)
 
 
 def test_items_are_sources_at_full_scale_and_their_names(played, recipe):
@@ -200,6 +203,40 @@ def test_the_loss_of_ideal_masks_and_of_equal_shares(played, recipe):
     louder = batch | {"colour": batch["colour"].clone()}
     louder["colour"][:, 0] = 3  # the first source: easier, and the others harder
     assert abs(task.loss(Shares(), louder) - equal) > 0.5
+
+
+class Whole(nn.Module):
+    """Says of each instrument that all is its own; keeps what it is given."""
+
+    def forward(self, x):
+        self.given = x
+        return torch.ones(len(x), 13, 256, 256)
+
+
+def test_the_multi_head_u_net_learns_from_such_mixes_too(played, recipe, mhu_recipe):
+    """Its curriculum says how many play, its loss is the same, and it is told nothing."""
+    changes = {"mixing": Mixing(**{name: 0.0 for name in Mixing.model_fields}), "val_mixes": 6}
+    store = SpectrogramStore(*played, "train")
+    task = MhuTask(mhu_recipe.model_copy(update=changes), 0, store, store)
+    two, three = task.train_mixes(1, 2), task.train_mixes(1, 3)
+    assert [len(mixes[0]["places"]) for mixes in (two, three)] == [2, 3]
+    assert isinstance(two, SampleMixes) and len(two) == mhu_recipe.train_mixes
+    counts = {int((three[k]["waves"].abs().amax(dim=-1) > 0).sum()) for k in range(12)}
+    assert counts == {2, 3}
+    first, later = task.val_mixes(1, 2), task.val_mixes(2, 3)
+    assert len(first) == 6 and torch.equal(first[3]["waves"], later[3]["waves"])
+    assert not torch.equal(first[0]["waves"], three[0]["waves"])
+    items = [three[k] for k in range(4)]
+    batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+    network, told = Whole(), InformedTask(recipe, 0, store, store)
+    loss = task.loss(network, batch)
+    assert network.given.shape == (4, 1, 256, 256)
+    assert loss == told.loss(lambda x, _: network(x), batch)
+    sources = stft(batch["waves"])
+    there = batch["waves"].abs().amax(dim=-1) > 0
+    every = distortion(sources.sum(dim=1, keepdim=True).expand_as(sources), sources)
+    mean = torch.stack([e[t].mean() for e, t in zip(every, there, strict=True)]).mean()
+    assert loss == pytest.approx(float(mean), abs=0.05)  # but for what the warp loses
 
 
 def test_validation_hears_the_same_mixes_throughout_and_others_than_training(played, recipe):

@@ -56,11 +56,18 @@ def test_mhunet_gives_each_instruments_head(mhu_recipe, tmp_path):
 @torch.inference_mode()
 def test_sop_pools_over_an_instruments_players(sop_recipe):
     network = build_network(sop_recipe).eval()
-    components = torch.randn(1, 4, 256, 256)
-    both = sop_masks(network, components, [Target("Violin", [pictures(1), pictures(2)])])
-    pooled = torch.maximum(*[network.frame(pictures(i)[None])[0] for i in (1, 2)])
-    logits = network.synthesizer(torch.sigmoid(pooled)[None, None], components)
-    assert torch.allclose(both, torch.sigmoid(logits[0]), atol=1e-5)
+    components = torch.randn(2, 4, 256, 256)
+    duo = Target("Violin", [pictures(1), pictures(2)])
+    given = [[duo], [Target("Tuba", [pictures(3)]), duo, Target("Horn", [pictures(4)])]]
+    found = sop_masks(network, components, given)
+    assert [len(masks) for masks in found] == [1, 3]
+    for masks, part, players in zip(
+        found, components, [[(1, 2)], [(3,), (1, 2), (4,)]], strict=True
+    ):
+        seen = [torch.stack([network.frame(pictures(i)[None])[0] for i in p]) for p in players]
+        visual = torch.sigmoid(torch.stack([each.amax(dim=0) for each in seen]))
+        logits = network.synthesizer(visual[None], part[None])
+        assert torch.allclose(masks, torch.sigmoid(logits[0]), atol=1e-5)
 
 
 @torch.inference_mode()

@@ -127,14 +127,30 @@ class SopRecipe(Recipe):
         return self
 
 
+class Mixing(Section):
+    """How mixes of samples vary, and are nearer to music than recordings drawn one by one."""
+
+    together: Annotated[float, Field(ge=0, le=1)]
+    """Share of the mixes that take what an ensemble plays together, where there are ensembles."""
+    doubled: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the sources that are two recordings of their instrument."""
+    level: Annotated[float, Field(ge=0)]
+    """Standard deviation of a recording's level, dB."""
+    colour: Annotated[float, Field(ge=0)]
+    """Standard deviation of a source's gain over frequency, dB: of its points, an octave apart."""
+
+
 class MhuRecipe(Recipe):
-    """As the Multi-Head U-Net: a ratio mask for each instrument, a curriculum."""
+    """As the Multi-Head U-Net: a mask for each instrument, a curriculum."""
 
     recipe: Literal["mhunet"]
     train_mixes: Count
     """Mixes an epoch."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     curriculum: Curriculum
+    mixing: Mixing | None = None
+    """Mixes of samples, and the negative SDR of what plays for a loss; null for those of the paper:
+    a recording an instrument, all as loud, and the squared error of ratio masks."""
     validation: Literal["current", "last"]
     """Mixes drawn anew for each epoch with the curriculum's current number of sources, or the same
     ones throughout, with its last number, so that the losses of all epochs can be compared."""
@@ -143,7 +159,7 @@ class MhuRecipe(Recipe):
     the highest number of sources)."""
 
 
-class InformedRecipe(Recipe):
+class InformedRecipe(Recipe, Mixing):
     """A network that is told which instruments may play, trained for SDR itself."""
 
     recipe: Literal["informed"]
@@ -153,14 +169,6 @@ class InformedRecipe(Recipe):
     """Fewest and most instruments of a mix."""
     untold: Annotated[float, Field(ge=0, lt=1)]
     """Share of the mixes in which the network is told that all instruments may play."""
-    together: Annotated[float, Field(ge=0, le=1)]
-    """Share of the mixes that take what an ensemble plays together, where there are ensembles."""
-    doubled: Annotated[float, Field(ge=0, lt=1)]
-    """Share of the sources that are two recordings of their instrument."""
-    level: Annotated[float, Field(ge=0)]
-    """Standard deviation of a recording's level, dB."""
-    colour: Annotated[float, Field(ge=0)]
-    """Standard deviation of a source's gain over frequency, dB: of its points, an octave apart."""
 
     @model_validator(mode="after")
     def _range(self):

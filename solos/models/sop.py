@@ -117,6 +117,9 @@ class SoundOfPixels(nn.Module):
         init_std: of the start weights of the audio network's convolutions.
     """
 
+    PLAIN_ON_CPU = ("frame",)
+    """Parts that are slower channels-last on a CPU (``solos.models.device.lay_out``)."""
+
     def __init__(
         self,
         channels: Sequence[int] = RELEASED_CHANNELS,

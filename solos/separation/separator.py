@@ -16,7 +16,7 @@ from solos.config.data import Aspect
 from solos.config.exported import read_description
 from solos.config.recipes import InformedRecipe, Recipe, SopRecipe
 from solos.models import SoundOfPixels
-from solos.models.device import find_device
+from solos.models.device import find_device, lay_out
 from solos.models.inputs import log_input, may_play, scaled_log_input
 from solos.models.weights import build_network, load_weights
 from solos.separation.blocks import block_starts, cut, fill, join
@@ -151,11 +151,7 @@ class Separator:
         Shape: magnitudes (B, 1, 256, 256), log-spaced, and B lists -> B tensors (n_src, 256, 256).
         """
         if isinstance(self.network, SoundOfPixels):
-            components = self.network.sound(log_input(mix_mags))  # (B, K, 256, 256)
-            return [
-                sop_masks(self.network, part[None], players)
-                for part, players in zip(components, sources, strict=True)
-            ]
+            return sop_masks(self.network, self.network.sound(log_input(mix_mags)), sources)
         inputs = [scaled_log_input(mix_mags)]
         if self.needs_names:
             names = [[s.instrument for s in wanted] if self.told else [] for wanted in sources]
@@ -167,17 +163,22 @@ class Separator:
         ]
 
 
-def sop_masks(network: SoundOfPixels, components: Tensor, sources: Sequence[Target]) -> Tensor:
-    """Sigmoid masks: (1, K, 256, T) -> (n_src, 256, T).
+def sop_masks(
+    network: SoundOfPixels, components: Tensor, sources: Sequence[Sequence[Target]]
+) -> list[Tensor]:
+    """Sigmoid masks of each mixture's sources: (B, K, 256, T), B lists -> B of (n_src, 256, T).
 
     An instrument's players are pooled like the frames of one: the maximum over all of them.
     """
-    pooled = [
-        network.frame(torch.stack(list(source.players)).to(components.device)).amax(dim=0)
-        for source in sources
+    every = [source for of_mix in sources for source in of_mix]
+    pictures = torch.stack([player for source in every for player in source.players])
+    seen = network.frame(pictures.to(components.device))  # of all at once: weights are large
+    pooled = [part.amax(dim=0) for part in seen.split([len(s.players) for s in every])]
+    visual = torch.sigmoid(torch.stack(pooled)).split([len(of_mix) for of_mix in sources])
+    return [
+        torch.sigmoid(network.synthesizer(of_mix[None], part[None])[0])
+        for of_mix, part in zip(visual, components, strict=True)
     ]
-    visual = torch.sigmoid(torch.stack(pooled))[None]  # (1, n_src, K)
-    return torch.sigmoid(network.synthesizer(visual, components)[0])
 
 
 def load_separator(folder: Path, masks: Masks = "binary", device: str | None = None) -> Separator:
@@ -192,5 +193,5 @@ def load_separator(folder: Path, masks: Masks = "binary", device: str | None = N
     description, recipe = read_description(folder)
     network = build_network(recipe, description.get("network"))
     load_weights(folder, network)
-    network.to(find_device(device or recipe.device), memory_format=torch.channels_last)
+    lay_out(network, find_device(device or recipe.device), channels_last=True)
     return Separator(network.eval(), recipe, masks, description.get("aspect", "keep"))

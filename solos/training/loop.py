@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import (
 
 from solos.config.recipes import CosineSchedule, MhuRecipe, Recipe, StepSchedule
 from solos.errors import UserError
-from solos.models.device import find_device
+from solos.models.device import find_device, lay_out
 from solos.storage.files import fingerprint
 from solos.training.distributed import ALONE, Processes
 from solos.training.state import Checkpoint, CurriculumState, Run
@@ -60,8 +60,7 @@ def train(
     """
     recipe = task.recipe
     device = find_device(recipe.device, tf32=recipe.precision == "tf32")
-    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    network.to(device, memory_format=layout)
+    lay_out(network, device, recipe.channels_last)
     run = _start(task, network, epochs)
     checkpoint.restore(run)
     _check_start(run, checkpoint, processes)  # also waits until all have read the file
@@ -107,7 +106,7 @@ def make_optimizer(recipe: Recipe, groups: list[dict]) -> Optimizer:
     settings = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=0.9, **settings)
-    return torch.optim.Adam(groups, **settings)
+    return torch.optim.Adam(groups, fused=True, **settings)
 
 
 def make_schedule(recipe: Recipe, optimizer: Optimizer, epochs: int) -> LRScheduler:

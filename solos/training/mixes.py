@@ -22,6 +22,8 @@ from solos.signal.warp import log_warp
 from solos.training.store import Crop, SpectrogramStore, Stored
 
 TRAIN, VAL, _ORDER = 0, 1, 2  # streams of random numbers
+FEWEST = 2
+"""Sources of a mix."""
 
 
 def mix_sources(sources: Tensor) -> tuple[Tensor, Tensor]:
@@ -114,7 +116,7 @@ class MhuMixes(Dataset):
     ):
         self.store, self.seed = store, seed
         self.stream = (VAL if validation else TRAIN, epoch)
-        self.min_src, self.max_src = recipe.curriculum.start, max_src
+        self.max_src = max_src
         self.length = recipe.val_mixes if validation else recipe.train_mixes
         self.by_instrument = by_instrument(store, max_src, "train.mhunet.curriculum.stop")
 
@@ -131,7 +133,7 @@ class MhuMixes(Dataset):
         return {"mix_mag": mix_mag, "masks": ratio_masks(every)}
 
     def _draw(self, rng: np.random.Generator) -> list[Crop]:
-        n_src = int(rng.integers(self.min_src, self.max_src + 1))
+        n_src = int(rng.integers(FEWEST, self.max_src + 1))
         chosen = rng.choice(len(self.by_instrument), n_src, replace=False)
         return [self._crop(self.by_instrument[i], rng) for i in chosen]
 

@@ -17,8 +17,8 @@ from solos.models.sop import sop_loss
 from solos.models.weights import load_state, load_strictly
 from solos.signal.fourier import stft
 from solos.signal.warp import log_unwarp, log_warp
-from solos.training.informed import InformedMixes
-from solos.training.mixes import MhuMixes, SopMixes
+from solos.training.mixes import FEWEST, TRAIN, VAL, MhuMixes, SopMixes
+from solos.training.samples import SampleMixes
 from solos.training.store import SpectrogramStore
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,10 @@ class SopTask:
 
 
 class MhuTask:
-    """Multi-Head U-Net: mixes of 2 to 7 different instruments, ratio masks, squared error."""
+    """Multi-Head U-Net: mixes of 2 to 7 different instruments, ratio masks, squared error.
+
+    With ``mixing``, mixes of samples and their SDR (:class:`InformedTask`'s) instead.
+    """
 
     def __init__(self, recipe: MhuRecipe, seed: int, train: SpectrogramStore, val):
         self.recipe, self.seed, self.train, self.val = recipe, seed, train, val
@@ -63,18 +66,27 @@ class MhuTask:
             names = ", ".join(sorted(unheard))
             log.warning("no recordings to train on of %s: masks of these stay meaningless", names)
 
-    def train_mixes(self, epoch: int, max_src: int) -> MhuMixes:
+    def train_mixes(self, epoch: int, max_src: int) -> MhuMixes | SampleMixes:
+        if self.recipe.mixing:
+            seed, length = (self.seed, TRAIN, epoch), self.recipe.train_mixes
+            return SampleMixes(self.train, self.recipe.mixing, (FEWEST, max_src), length, seed)
         return MhuMixes(self.train, self.recipe, self.seed, epoch, max_src)
 
-    def val_mixes(self, epoch: int, max_src: int) -> MhuMixes:
+    def val_mixes(self, epoch: int, max_src: int) -> MhuMixes | SampleMixes:
         if self.recipe.validation == "last":
             epoch, max_src = 0, self.recipe.curriculum.stop
+        if self.recipe.mixing:
+            seed, length = (self.seed, VAL, epoch), self.recipe.val_mixes
+            return SampleMixes(self.val, self.recipe.mixing, (FEWEST, max_src), length, seed)
         return MhuMixes(self.val, self.recipe, self.seed, epoch, max_src, validation=True)
 
     def parameter_groups(self, network: nn.Module) -> list[dict]:
         return [{"params": list(network.parameters())}]
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        if self.recipe.mixing:
+            mix, sources = _spectra(batch)
+            return _mean_distortion(network(_seen(mix)), mix, sources, batch)
         return functional.mse_loss(network(scaled_log_input(batch["mix_mag"])), batch["masks"])
 
 
@@ -85,27 +97,43 @@ class InformedTask:
         self.recipe, self.seed, self.train, self.val = recipe, seed, train, val
         self.max_src = recipe.n_src[1]
 
-    def train_mixes(self, epoch: int, max_src: int) -> InformedMixes:
-        return InformedMixes(self.train, self.recipe, self.seed, epoch)
+    def train_mixes(self, epoch: int, max_src: int) -> SampleMixes:
+        return self._mixes(self.train, self.recipe.train_mixes, TRAIN, epoch)
 
-    def val_mixes(self, epoch: int, max_src: int) -> InformedMixes:
-        return InformedMixes(self.val, self.recipe, self.seed, None)
+    def val_mixes(self, epoch: int, max_src: int) -> SampleMixes:
+        return self._mixes(self.val, self.recipe.val_mixes, VAL, 0)
+
+    def _mixes(self, store: SpectrogramStore, length: int, *stream: int) -> SampleMixes:
+        recipe, seed = self.recipe, (self.seed, *stream)
+        return SampleMixes(store, recipe, recipe.n_src, length, seed, recipe.untold)
 
     def parameter_groups(self, network: nn.Module) -> list[dict]:
         return [{"params": list(network.parameters())}]
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        """Negative SDR in dB (:func:`distortion`): mixes' mean of their sources' mean."""
-        sources = stft(batch["waves"]) * batch["colour"][..., None]  # (B, n, 512, 256)
-        mix = sources.sum(dim=1, keepdim=True)
-        masks = network(scaled_log_input(log_warp(mix.abs())), batch["told"])
-        # Products of matrices, as the gradients of indexing are slow where they are repeatable.
-        chosen = functional.one_hot(batch["places"], masks.shape[1]).to(masks.dtype)
-        unwarp = log_unwarp(torch.eye(masks.shape[2], device=masks.device))
-        estimates = mix * (unwarp @ torch.einsum("bnh,bhft->bnft", chosen, masks)).float()
-        there = (batch["waves"].abs().amax(dim=-1) > 0).float()  # (B, n)
-        found = distortion(estimates, sources) * there
-        return (found.sum(dim=1) / there.sum(dim=1)).mean()
+        mix, sources = _spectra(batch)
+        return _mean_distortion(network(_seen(mix), batch["told"]), mix, sources, batch)
+
+
+def _spectra(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Mixture (B, 1, 512, 256) and sources (B, n, 512, 256) of a batch of samples, complex."""
+    sources = stft(batch["waves"]) * batch["colour"][..., None]
+    return sources.sum(dim=1, keepdim=True), sources
+
+
+def _seen(mix: Tensor) -> Tensor:
+    return scaled_log_input(log_warp(mix.abs()))
+
+
+def _mean_distortion(masks: Tensor, mix: Tensor, sources: Tensor, batch: dict) -> Tensor:
+    """Negative SDR in dB (:func:`distortion`): mixes' mean of their sources' mean."""
+    # Products of matrices, as the gradients of indexing are slow where they are repeatable.
+    chosen = functional.one_hot(batch["places"], masks.shape[1]).to(masks.dtype)
+    unwarp = log_unwarp(torch.eye(masks.shape[2], device=masks.device))
+    estimates = mix * (unwarp @ torch.einsum("bnh,bhft->bnft", chosen, masks)).float()
+    there = (batch["waves"].abs().amax(dim=-1) > 0).float()  # (B, n)
+    found = distortion(estimates, sources) * there
+    return (found.sum(dim=1) / there.sum(dim=1)).mean()
 
 
 def distortion(estimates: Tensor, sources: Tensor) -> Tensor:

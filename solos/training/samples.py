@@ -1,8 +1,10 @@
-"""Mixtures for a network that is told which instruments may play.
+"""Mixtures as samples, nearer to music than recordings that are drawn one by one.
 
-They are samples, not stored spectrograms: parts are added up here, coloured and transformed where
-the network computes.
+Parts are added up here, coloured and transformed where the network computes. They come from the
+extracted WAVs, not from stored spectrograms.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,20 +13,23 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from solos import INSTRUMENTS, SEGMENT
-from solos.config.recipes import InformedRecipe
+from solos.config.recipes import Mixing
 from solos.signal.fourier import BINS
-from solos.training.mixes import TRAIN, VAL, by_instrument
+from solos.training.mixes import by_instrument
 from solos.training.store import Crop, SpectrogramStore, Stored
 
 _OCTAVES = 10  # from a spectrum's second bin to its last
 _RESTING = 0.01  # range of samples: a part whose noise alone is heard must not be scaled up
 
 
-class InformedMixes(Dataset):
-    """Mixes of different instruments as samples, and which of them a network is told of.
+class SampleMixes(Dataset):
+    """Mixes of different instruments as samples, and which of them a network may be told of.
 
     Args:
-        epoch: of training; None for the fixed validation mixes.
+        n_src: fewest and most instruments of a mix, uniformly.
+        length: number of mixes.
+        seed: of all that is random in them.
+        untold: share of the mixes in which all instruments are told.
 
     Items, for up to n sources: ``waves`` (n, 65535), those lacking are zero; ``colour`` (n, 512),
     what each source's spectrum is multiplied by; ``places`` (n,), instruments by number; ``told``
@@ -34,12 +39,17 @@ class InformedMixes(Dataset):
     """
 
     def __init__(
-        self, store: SpectrogramStore, recipe: InformedRecipe, seed: int, epoch: int | None
+        self,
+        store: SpectrogramStore,
+        mixing: Mixing,
+        n_src: Sequence[int],
+        length: int,
+        seed: Sequence[int],
+        untold: float = 0.0,
     ):
-        self.store, self.recipe, self.seed = store, recipe, seed
-        self.stream = (VAL, 0) if epoch is None else (TRAIN, epoch)
-        self.length = recipe.val_mixes if epoch is None else recipe.train_mixes
-        self.by_instrument = by_instrument(store, recipe.n_src[1], "the recipe's n_src")
+        self.store, self.mixing, self.n_src, self.length = store, mixing, n_src, length
+        self.seed, self.untold = seed, untold
+        self.by_instrument = by_instrument(store, n_src[1], "the recipe's number of sources")
         names = dict.fromkeys(r.ensemble for r in store.recordings if r.ensemble)
         self.ensembles = [[r for r in store.recordings if r.ensemble == name] for name in names]
 
@@ -47,10 +57,10 @@ class InformedMixes(Dataset):
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng([self.seed, *self.stream, index])
-        fewest, most = self.recipe.n_src
+        rng = np.random.default_rng([*self.seed, index])
+        fewest, most = self.n_src
         n_src = int(rng.integers(fewest, most + 1))
-        together = self.ensembles and rng.random() < self.recipe.together
+        together = self.ensembles and rng.random() < self.mixing.together
         parts = self._together(n_src, rng) if together else self._apart(n_src, rng)
         waves, colour = np.zeros((most, SEGMENT), np.float32), np.ones((most, BINS), np.float32)
         places, told = np.zeros(most, np.int64), np.zeros(len(INSTRUMENTS), np.float32)
@@ -61,7 +71,7 @@ class InformedMixes(Dataset):
             colour[k] = self._colour(rng)
             places[k] = INSTRUMENTS.index(instrument)
             told[places[k]] = 1
-        if rng.random() < self.recipe.untold:
+        if rng.random() < self.untold:
             told[:] = 1
         item = {"waves": waves / len(parts), "colour": colour, "places": places, "told": told}
         return {name: torch.from_numpy(value) for name, value in item.items()}
@@ -72,7 +82,7 @@ class InformedMixes(Dataset):
         for chosen in rng.choice(len(self.by_instrument), n_src, replace=False):
             recordings = self.by_instrument[chosen]
             crops = []
-            for _ in range(1 + (rng.random() < self.recipe.doubled)):
+            for _ in range(1 + (rng.random() < self.mixing.doubled)):
                 recording = recordings[rng.integers(len(recordings))]
                 start, ends = self.store.place(recording, rng)
                 crops.append(self._crop(recording, start, ends, rng))
@@ -99,10 +109,10 @@ class InformedMixes(Dataset):
         self, recording: Stored, start: int, ends: tuple[float, float], rng: np.random.Generator
     ) -> Crop:
         low, high = ends
-        gain = 10 ** (rng.normal(0, self.recipe.level) / 20) / (high - low)
+        gain = 10 ** (rng.normal(0, self.mixing.level) / 20) / (high - low)
         return Crop(recording, start, 2 * gain, -(high + low) * gain)
 
     def _colour(self, rng: np.random.Generator) -> NDArray:
-        points = rng.normal(0, self.recipe.colour, _OCTAVES)
+        points = rng.normal(0, self.mixing.colour, _OCTAVES)
         octaves = np.log2(np.maximum(np.arange(BINS), 1))
         return 10 ** (np.interp(octaves, np.arange(len(points)), points) / 20)
