@@ -16,8 +16,9 @@ TAPS = 512
 """Length of BSS Eval's distortion filters, samples."""
 _MAX_LAG = TAPS - 1
 _FFT = 4096  # correlations go through blocks: short FFTs stay in the processor's cache
-_BLOCK = _FFT - 2 * _MAX_LAG
-_BLOCK_COLUMNS = 24  # about as many columns of G's factor are computed at a time
+_BLOCK = _FFT - _MAX_LAG
+_BANDS = 8
+_BLOCK_ROWS = 24  # about as many rows of G's factor are computed at a time
 _CANCELLATION = 1e-5  # relative: smaller differences of energies are taken in the time domain
 _RIDGE = 1e-15  # relative to a reference's energy; added where references are linearly dependent
 
@@ -29,11 +30,12 @@ def component_energies(references: Tensor, estimates: Tensor) -> tuple[Tensor, T
     energy 1 (or, an estimate, is silent).
     """
     n_src, own = references.shape[1], torch.arange(references.shape[1])
-    lags = correlations(references, estimates)
-    products = lags[:, n_src:, :, :TAPS].flip(-1).unflatten(1, estimates.shape[1:3])
+    among, theirs = correlations(references, estimates).split([n_src, estimates[0, :, :, 0].numel()], dim=1)
+    lags = torch.cat([among[..., 1:].flip(-1), among.transpose(1, 2)], dim=-1)
+    products = theirs.unflatten(1, estimates.shape[1:3])
     own_filters, target = _project_on_own(lags, products)
     if n_src > 1:
-        filters, explained = _project(lags[:, :n_src], products.flatten(1, 2))
+        filters, explained = _project(lags, products.flatten(1, 2))
         filters, explained = filters.reshape(products.shape), explained.reshape(target.shape)
     else:
         filters, explained = own_filters[..., None, :], target
@@ -58,22 +60,21 @@ def _project_on_own(lags: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def correlations(references: Tensor, estimates: Tensor) -> Tensor:
-    """Σ_t wave[t] reference[t + k] for the lags k = -511 ... 511 of all waves, references first.
+    """Σ_t reference[t] wave[t + k] for the lags k = 0 ... 511 of all waves, references first.
 
-    Shape: (S, n_src, n_samples), (S, R, n_src, n_samples) -> (S, n_src + R·n_src, n_src, 1023).
-    Each block of a wave meets the stretch of the reference that reaches 511 samples beyond it on
-    both sides; the blocks' spectra are multiplied and summed before one inverse FFT.
+    Shape: (S, n_src, n_samples), (S, R, n_src, n_samples) -> (S, n_src + R·n_src, n_src, 512).
+    Each block of a reference meets the stretch of the wave that reaches 511 samples beyond it; the
+    blocks' spectra are multiplied and summed before one inverse FFT.
     """
     tail = -references.shape[-1] % _BLOCK
-    stretches = functional.pad(references, (_MAX_LAG, tail + _MAX_LAG)).unfold(-1, _FFT, _BLOCK)
-    theirs = torch.fft.rfft(stretches).conj().permute(0, 3, 2, 1)  # (S, bins, blocks, n_src)
-    crossed = []
-    for waves in (references, estimates.flatten(1, 2)):
-        blocks = functional.pad(waves, (0, tail)).unfold(-1, _BLOCK, _BLOCK)
-        ours = torch.fft.rfft(blocks, _FFT).permute(0, 3, 1, 2)  # (S, bins, n, blocks)
-        crossed.append(ours @ theirs)
-    spectra = torch.cat(crossed, dim=2).conj().permute(0, 2, 3, 1)  # (S, n, n_src, bins)
-    return torch.fft.irfft(spectra, _FFT)[..., : 2 * TAPS - 1]
+    blocks = functional.pad(references, (0, tail)).unfold(-1, _BLOCK, _BLOCK)
+    ours = torch.fft.rfft(blocks, _FFT).permute(0, 3, 2, 1).conj().resolve_conj()
+    spectra = []
+    for waves in (references, *estimates.unbind(1)):
+        stretches = functional.pad(waves, (0, tail + _MAX_LAG)).unfold(-1, _FFT, _BLOCK)
+        theirs = torch.fft.rfft(stretches).permute(0, 3, 1, 2).contiguous()
+        spectra.append((theirs @ ours).permute(0, 2, 3, 1))  # (S, n_src, n_src, bins)
+    return torch.fft.irfft(torch.cat(spectra, dim=1), _FFT)[..., :TAPS]
 
 
 def _project(lags: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,54 +86,70 @@ def _project(lags: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
     Shape: (batch, n, n, 1023) correlations among the references, (batch, m, n, 512) with m
     estimates -> (batch, m, n, 512), (batch, m).
     """
-    right = products.mT.flatten(2).mT  # delay by delay: (batch, 512 n, m)
     factor = _toeplitz_factor(lags)
     if factor is None:
-        factor = torch.stack([_ridged_factor(gram) for gram in _toeplitz(lags)])
-    half = torch.linalg.solve_triangular(factor, right, upper=False)
-    solution = torch.linalg.solve_triangular(factor.mT, half, upper=True)
-    energy = (solution * (2 * right - _toeplitz_product(lags, solution))).sum(1)
-    return solution.mT.unflatten(2, (TAPS, lags.shape[1])).mT, energy
+        dense = torch.stack([_ridged_factor(gram) for gram in _toeplitz(lags)])
+        factor = [(dense.mT, dense[..., :0])]
+    filters = _solve(factor, products.mT.flatten(2)).unflatten(2, (TAPS, -1)).mT
+    energy = (filters * (2 * products - _toeplitz_product(lags, filters))).sum((-2, -1))
+    return filters, energy
 
 
-def _toeplitz_factor(lags: Tensor) -> Tensor | None:
+def _toeplitz_factor(lags: Tensor) -> list[Tensor] | None:
     """Cholesky factor of G by the generalised Schur algorithm; None where G is near singular.
 
     G holds the correlations of reference i delayed by p with reference j delayed by q, which is
     ``lags[i, j]`` at lag p - q. Delay by delay, it is Toeplitz in blocks of m = step · n. With
-    X = G[:, :m] / L0ᵀ, L0 the factor of its first block, and Y = X without its first block, G less
-    itself shifted down one block is X Xᵀ - Y Yᵀ; so it is of each Schur complement, whose X is the
-    factor's next block column. A step is a rotation of (X, Y) that clears the first block of Y
-    (Kailath and Sayed, "Displacement structure", SIAM Review 37(3), 1995): O(m N) operations where
-    elimination needs O(N²).
+    X = L0⁻¹ G[:m], L0 the factor of its first block, and Y = X without its first block, G less
+    itself shifted down one block is Xᵀ X - Yᵀ B⁻¹ Y with B = 1; so it is of each Schur complement,
+    whose X is the factor's next block row. A step takes from (X, Y) what clears the first block of
+    Y (Kailath and Sayed, "Displacement structure", SIAM Review 37(3), 1995): O(m N) operations
+    where elimination needs O(N²). Y is not scaled back to B = 1: that would be another product.
 
-    Shape: (batch, n, n, 1023) -> (batch, 512 n, 512 n).
+    Shape: (batch, n, n, 1023) -> upper factor (batch, 512 n, 512 n) in bands, see :func:`_solve`.
     """
     batch, n = lags.shape[:2]
-    step = min(2 ** int(np.log2(max(_BLOCK_COLUMNS / n, 1))), TAPS)
+    step = min(2 ** int(np.log2(max(_BLOCK_ROWS / n, 1))), TAPS)
     size, m = TAPS * n, step * n
+    height = max(size // _BANDS, m)
     delayed = [lags[..., _MAX_LAG - q : _MAX_LAG - q + TAPS] for q in range(step)]
-    columns = torch.stack(delayed, dim=1).permute(0, 4, 2, 1, 3).reshape(batch, size, m)
-    factor = lags.new_empty(batch, size, size)  # its upper half is never read
-    corner, failed = torch.linalg.cholesky_ex(columns[:, :m])
-    if failed.any():
+    rows = torch.stack(delayed, dim=1).permute(0, 1, 3, 4, 2).reshape(batch, m, size)
+    identity = torch.eye(m, dtype=lags.dtype, device=lags.device).expand(batch, m, m)
+    bands = []
+    try:
+        x = y = torch.linalg.solve_triangular(torch.linalg.cholesky(rows[..., :m]), rows, upper=False)
+        b = identity
+        for done in range(0, size, m):
+            if done:
+                x, y = x[..., :-m], y[..., m:]
+                u = torch.linalg.solve_triangular(x[..., :m], y[..., :m], upper=True, left=False)
+                v = torch.cholesky_solve(u, torch.linalg.cholesky(b)).mT
+                scale = torch.linalg.cholesky(torch.baddbmm(identity, v, u, alpha=-1))
+                scale = torch.linalg.solve_triangular(scale, identity, upper=False)
+                b = torch.baddbmm(b, u, u.mT, alpha=-1)
+                x, y = scale @ torch.baddbmm(x, v, y, alpha=-1), torch.baddbmm(y, u, x, alpha=-1)
+            row = done % height
+            if row == 0:
+                bands.append((lags.new_empty(batch, height, height), lags.new_empty(batch, height, size - done - height)))
+            corner, rest = bands[-1]
+            corner[:, row:row+m, row:] = x[..., :height - row]
+            rest[:, row:row+m] = x[..., height-row:]
+    except torch.linalg.LinAlgError:
         return None
-    x = y = torch.linalg.solve_triangular(corner.mT, columns, upper=True, left=False)
-    factor[:, :, :m] = x
-    identity = torch.eye(m, dtype=lags.dtype, device=lags.device)
-    for done in range(m, size, m):
-        x, y = x[:, : size - done], y[:, m:]
-        reflection = torch.linalg.solve_triangular(x[:, :m], y[:, :m], upper=False)
-        both = torch.stack([reflection @ reflection.mT, reflection.mT @ reflection])
-        (left, right), failed = torch.linalg.cholesky_ex(identity - both)
-        if failed.any():
-            return None
-        back = torch.linalg.solve_triangular(right, reflection.mT @ left, upper=False)
-        x = x - y @ reflection.mT
-        x = torch.linalg.solve_triangular(left.mT, x, upper=True, left=False)
-        y = y @ right - x @ back.mT
-        factor[:, done:, done : done + m] = x
-    return factor
+    return bands
+
+
+def _solve(bands, right: Tensor) -> Tensor:
+    rest, halves, height = right, [], bands[0][0].shape[1]
+    for corner, beyond in bands:
+        halves.append(torch.linalg.solve_triangular(corner, rest[..., :height], upper=True, left=False))
+        rest = torch.baddbmm(rest[..., height:], halves[-1], beyond, alpha=-1)
+    solution = rest
+    for (corner, beyond), half in zip(reversed(bands), reversed(halves)):
+        half = torch.baddbmm(half, solution, beyond.mT, alpha=-1)
+        first = torch.linalg.solve_triangular(corner.mT, half, upper=False, left=False)
+        solution = torch.cat([first, solution], dim=-1)
+    return solution
 
 
 def _toeplitz(lags: Tensor) -> Tensor:
@@ -142,13 +159,12 @@ def _toeplitz(lags: Tensor) -> Tensor:
     return entries.permute(0, 3, 1, 4, 2).flatten(3).flatten(1, 2)
 
 
-def _toeplitz_product(lags: Tensor, columns: Tensor) -> Tensor:
-    """G times columns, by FFT: (batch, n, n, 1023), (batch, 512 n, m) -> (batch, 512 n, m)."""
+def _toeplitz_product(lags: Tensor, filters: Tensor) -> Tensor:
+    """G times filters, by FFT: (batch, n, n, 1023), (batch, m, n, 512) -> (batch, m, n, 512)."""
     length = next_fast_len(3 * TAPS, real=True)
-    kernels = torch.fft.rfft(lags, length)
-    spectra = torch.fft.rfft(columns.unflatten(1, (TAPS, -1)), length, dim=1)
-    product = torch.einsum("bijf,bfjm->bfim", kernels, spectra)
-    return torch.fft.irfft(product, length, dim=1)[:, _MAX_LAG : _MAX_LAG + TAPS].flatten(1, 2)
+    kernels, spectra = torch.fft.rfft(lags, length), torch.fft.rfft(filters, length)
+    product = torch.einsum("bijf,bmjf->bmif", kernels, spectra)
+    return torch.fft.irfft(product, length)[..., _MAX_LAG : _MAX_LAG + TAPS]
 
 
 def _ridged_factor(gram: Tensor) -> Tensor:
