@@ -26,6 +26,7 @@ _RESIDUAL = 1e-10  # relative, allowed to Levinson's recursion (about 1e-12 for 
 _RIDGE = 1e-15  # relative to a reference's energy; added where references are linearly dependent
 
 
+@torch.inference_mode()
 def component_energies(references: Tensor, estimates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Energies of target, interference and artifacts, each (S, R, n_src).
 
