@@ -1,13 +1,15 @@
-"""Time and memory of BSS Eval: ours beside mir_eval's, warm, in one run.
+"""Time and memory of BSS Eval: ours beside mir_eval's, in turn, in one run.
 
-``python -m benchmarks.bss_eval``: a segment of 2, 3 and 5 sources, with nothing beside it and with
-a process that keeps every core busy. Ours has one thread, as it takes; mir_eval has what numpy
-takes (``OMP_NUM_THREADS=1`` for one). The floor is the correlations alone, which any exact method
-needs. ``python -m benchmarks.bss_eval FOLDER`` times
-the scoring of all rows of Table II on a prepared test set (such as ``data/urmp``) instead.
+``OMP_NUM_THREADS=1 python -m benchmarks.bss_eval``: a segment of 2, 3 and 5 sources, with nothing
+beside it and with a process that keeps every core busy; medians of five turns, each ratio that of a
+turn. Ours has one thread, as it takes; mir_eval has what numpy takes, so one under that command.
+The floor is the correlations alone, which any exact method needs; the load is the system's, of the
+last minute. ``python -m benchmarks.bss_eval FOLDER`` times the scoring of all rows of Table II on a
+prepared test set (such as ``data/urmp``) instead.
 """
 
 import multiprocessing
+import os
 import resource
 import sys
 import time
@@ -30,6 +32,7 @@ from solos.evaluation.segments import prepared_pieces, read_segments
 
 ROWS = 7
 """Rows of Table II, the oracles and the mixture: all score the same references."""
+TURNS = 5
 STAGES = (1, 1, 1, 1, 1, 2)
 """Rows scored together: each of the mixture and the networks for itself, the oracles both."""
 
@@ -40,12 +43,6 @@ def music(n_src: int, rng: np.random.Generator) -> np.ndarray:
     pitch = rng.uniform(100, 600, (n_src, 1, 1)) * np.arange(1, 9)[:, None]
     notes = np.sin(2 * np.pi * pitch * t + rng.uniform(0, 6, pitch.shape)).sum(axis=1)
     return 0.1 * notes + 1e-3 * rng.standard_normal((n_src, SEGMENT))
-
-
-def seconds(function: Callable[[], object], repeats: int = 5) -> float:
-    """Best of ``repeats`` calls, after one to warm up."""
-    function()
-    return min(once(function) for _ in range(repeats))
 
 
 def once(function: Callable[[], object]) -> float:
@@ -76,30 +73,39 @@ def compare(n_src: int) -> str:
     refs = music(n_src, rng)
     rows = refs + 0.3 * (refs.sum(axis=0) - refs) + 0.01 * rng.standard_normal((ROWS, *refs.shape))
     waves = torch.from_numpy(refs)[None], torch.from_numpy(rows[:1])[None]
+    torch.set_num_threads(1)  # as bss_eval does
 
     def ours(estimates: np.ndarray) -> object:
         return bss_eval(references=refs, estimates=estimates)
 
     memory = megabytes(lambda: ours(rows[0]))
-    theirs = seconds(lambda: bss_eval_sources(refs, rows[0], compute_permutation=False), 2)
-    one, seven = seconds(lambda: ours(rows[0])), seconds(lambda: ours(rows))
-    torch.set_num_threads(1)  # as bss_eval does
-    floor = seconds(lambda: correlations(*waves))
-    expected = np.array(bss_eval_sources(refs, rows[0], compute_permutation=False)[:3])
-    difference = np.abs(np.array(ours(rows[0])) - expected).max()
+    found = ours(rows[0]), bss_eval_sources(refs, rows[0], compute_permutation=False)[:3]
+    turns = [
+        (
+            once(lambda: bss_eval_sources(refs, rows[0], compute_permutation=False)),
+            once(lambda: ours(rows[0])),
+            once(lambda: ours(rows)),
+            once(lambda: correlations(*waves)),
+        )
+        for _ in range(TURNS)
+    ]
+    theirs, one, several, floor = np.transpose(turns)
+    times = np.median([theirs / one, ROWS * theirs / several, one / floor], axis=1)
     return (
-        f"| {n_src} | {theirs:.3f} | {one:.3f} | {theirs / one:.1f} | {one / floor:.1f} "
-        f"| {seven:.3f} | {ROWS * theirs / seven:.1f} | {memory:.0f} | {difference:.0e} |"
+        f"| {n_src} | {os.getloadavg()[0]:.1f} | {np.median(theirs):.3f} | {np.median(one):.3f} "
+        f"| {times[0]:.0f} ({min(theirs / one):.0f}) | {np.median(several):.3f} "
+        f"| {times[1]:.0f} ({min(ROWS * theirs / several):.0f}) | {times[2]:.1f} | {memory:.0f} "
+        f"| {np.abs(np.subtract(*found)).max():.0e} |"
     )
 
 
 def table() -> None:
     """A segment of each number of sources."""
     print(
-        "| beside | sources | mir_eval, s | ours, s | times | ours / floor "
-        f"| {ROWS} rows, s | times | MB | difference, dB |"
+        "| beside | sources | load | mir_eval, s | ours, s | times (least) "
+        f"| {ROWS} rows, s | times (least) | ours / floor | MB | difference, dB |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("|---" * 11 + "|")
     for beside in ("nothing", "a busy process"):
         with busy() if beside != "nothing" else nullcontext():
             for n_src in (2, 3, 5):
@@ -120,6 +126,7 @@ def busy() -> Iterator[None]:
 
 
 def multiply() -> None:
+    torch.set_num_threads(os.cpu_count())
     square = torch.rand(1000, 1000)
     while True:
         square @ square

@@ -287,6 +287,15 @@ def test_identical_references_are_projected_on_what_they_span(kind, rng):
     np.testing.assert_allclose(measured[:, kept], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [noise, tonal, melodies])
+def test_own_filters_by_recursion_equal_those_by_the_factor(kind, monkeypatch, rng):
+    references = kind(2, rng)
+    estimates = leaky(references, rng)
+    by_recursion = scores(references, estimates)
+    monkeypatch.setattr(bss, "_RESIDUAL", -1.0)  # none is small enough
+    np.testing.assert_allclose(by_recursion, scores(references, estimates), atol=1e-8)
+
+
 @pytest.mark.parametrize("n_samples", [2, 100, 511])
 def test_signals_shorter_than_the_filters_span_everything(n_samples, rng):
     # More delayed references than samples: G is singular, nothing is left for artifacts
