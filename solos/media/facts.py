@@ -1,8 +1,6 @@
 """What is remarkable about a sound, found by the same code whoever reads it."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +24,9 @@ class Facts:
     seconds: float = 0.0
     """How long it is."""
     promised: float = 0.0
-    """How long its file says it is; 0 where it does not."""
+    """How long its file says it is, where that is more; else 0."""
+    cut_off: str = ""
+    """How one sees that its file is cut off, where that does not say how long it was to be."""
     peak: float = 0.0
     """Of the largest sample of any channel; 1 is full scale."""
     undecodable: int = 0
@@ -85,6 +85,8 @@ class Facts:
         found = []
         if self.promised:
             found.append(f"ends at {self.seconds:.1f} s of the {self.promised:.1f} s promised")
+        elif self.cut_off:
+            found.append(f"ends at {self.seconds:.1f} s: {self.cut_off}")
         if self.unread:
             found.append(f"can't be read beyond {self.seconds:.1f} s")
         if self.undecodable:
@@ -115,22 +117,3 @@ def lacking(seconds: float, promised: float, *, exact: bool) -> float:
     """
     allowed = _BRIEF if exact else max(1.0, 0.05 * promised)
     return promised if promised - seconds > allowed else 0.0
-
-
-def chunk_share(path: Path) -> float:
-    """How many times as many bytes of samples a WAV or AIFF promises as it holds, at least 1.
-
-    FFmpeg and libsndfile both take what is there, and do not say that it is a part. What is written
-    into a pipe promises nothing: 0, or all that the field can say.
-    """
-    with path.open("rb") as stream:
-        head = stream.read(12)
-        order = {b"RIFF": "little", b"RF64": "little", b"FORM": "big"}.get(head[:4])
-        while order and len(head := stream.read(8)) == 8:
-            size = int.from_bytes(head[4:], order)
-            if head[:4] in (b"data", b"SSND"):
-                there = path.stat().st_size - stream.tell()
-                streamed = size >= 0x7FFF0000 or not there
-                return 1.0 if streamed else max(1.0, size / there)
-            stream.seek(size + size % 2, os.SEEK_CUR)
-    return 1.0

@@ -8,7 +8,8 @@ import numpy as np
 
 from solos.media.errors import MediaError
 from solos.media.opening import (
-    duration_said,
+    duration_promised,
+    end_of,
     is_discontinuous,
     opened,
     packets,
@@ -43,7 +44,7 @@ def probe(path: Path) -> Probe:
         MediaError: it is missing, or no media file (or one cut before its index).
     """
     with opened(path) as container:
-        duration = duration_said(container)
+        duration = duration_promised(container)
         audio = bool(container.streams.audio)
         video = [stream for stream in container.streams.video if not _is_cover(stream)]
         if not video:
@@ -101,16 +102,9 @@ def check_complete(path: Path) -> Probe:
     found = probe(path)
     with opened(path) as container:
         start = time_zero(container)
-        reached = max((_end(packet) for packet in packets(container)), default=0.0) - start
+        reached = max((end_of(packet) for packet in packets(container)), default=0.0) - start
     require_reach(reached, found)
     return found
-
-
-def _end(packet: av.Packet) -> float:
-    """Seconds into the file at which what a packet holds ends; 0 for the empty last ones."""
-    if packet.pts is None or not packet.size:
-        return 0.0
-    return float((packet.pts + (packet.duration or 0)) * packet.time_base)
 
 
 def _is_cover(stream: av.VideoStream) -> bool:
