@@ -261,3 +261,38 @@ def test_urmp_and_score_say_it_of_references_and_estimates(kind, tmp_path, caplo
 def test_the_report_is_json(tmp_path, separate):  # noqa: F811
     separate("mhunet", write(tmp_path / "a.wav", with_bad(np.nan, slice(9, 10))))
     assert json.loads((tmp_path / "out" / "separation.json").read_text())["remarks"]
+
+
+@pytest.mark.parametrize("network", ["sop", "mhunet"])
+@pytest.mark.parametrize(("seen", "said"), [(3, "the video ends 3.0 s before the audio"), (6, "")])
+def test_a_film_says_it_whether_the_network_sees_or_not(network, seen, said, tmp_path, separate):  # noqa: F811
+    picture = ("-f", "lavfi", "-i", f"testsrc=s=96x64:r=25:d={seen}")
+    ffmpeg(*picture, "-f", "lavfi", "-i", burst(1, 6), *FAST, tmp_path / "a.mkv")
+    who = ("--players", 2) if network == "sop" else ("--instruments", "horn,cello")
+    code, report = separate(network, tmp_path / "a.mkv", *who, "--video")
+    assert (code, report["remarks"]) == (0, [said] if said else [])
+
+
+@pytest.mark.parametrize("network", ["sop", "mhunet"])
+def test_what_ffmpeg_complains_of_is_said_of_a_film(network, tmp_path, separate):  # noqa: F811
+    """Pictures of which some bytes are not theirs."""
+    picture = ("-f", "lavfi", "-i", "testsrc=s=96x64:r=25:d=3")
+    codecs = ("-c:v", "mpeg4", "-c:a", "pcm_s16le")
+    ffmpeg(*picture, "-f", "lavfi", "-i", burst(1, 3), *codecs, tmp_path / "a.mkv")
+    content = bytearray((tmp_path / "a.mkv").read_bytes())
+    place = content.index(b"\0\0\1\xb6", len(content) // 2)  # a picture
+    content[place + 20 : place + 60] = bytes(range(40))
+    (tmp_path / "a.mkv").write_bytes(content)
+    who = ("--players", 2) if network == "sop" else ("--instruments", "horn,cello")
+    code, report = separate(network, tmp_path / "a.mkv", *who, "--video")
+    assert code == 0
+    assert len(report["remarks"]) == 1 and report["remarks"][0].startswith("ffmpeg: [mpeg4] ")
+
+
+def test_a_cut_film_with_another_sound_is_said_to_be_cut(tmp_path, separate):  # noqa: F811
+    picture = ("-f", "lavfi", "-i", "testsrc=s=96x64:r=25:d=6")
+    ffmpeg(*picture, "-f", "lavfi", "-i", burst(1, 6), *FAST, tmp_path / "a.mkv")
+    half(tmp_path / "a.mkv", 0.9)
+    audio = ("--audio", write(tmp_path / "a.wav", noise(6)))
+    _, report = separate("mhunet", tmp_path / "a.mkv", *audio, "--video")
+    assert report["remarks"][0].startswith("of the video, its file is cut off")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import soundfile
 
-from solos import SAMPLE_RATE, SEGMENT
+from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
 from solos.commands import outputs
 from solos.commands.common import progress_bar, to_json
 from solos.commands.sources import Wanted, player_boxes
@@ -19,6 +19,7 @@ from solos.config.data import Extract
 from solos.errors import UserError
 from solos.media.crops import Box
 from solos.media.errors import MediaError
+from solos.media.extent import extent
 from solos.media.pictures import extract_crops, unequal_ends
 from solos.media.probe import probe
 from solos.media.sound import decode, read_blocks, resample_blocks
@@ -58,11 +59,10 @@ def separate_file(path: Path, folder: Path, job: Job) -> dict:
     with outputs.published(folder, names, job.options.overwrite) as scratch:
         recording = open_recording(path, scratch, job)
         rate, length, cut = write_estimates(recording, scratch, job)
-        if job.options.video:
-            write_films(recording, scratch, job)
+        filmed = write_films(recording, scratch, job) if job.options.video else []
         if job.options.map:
             write_map(recording, scratch / "map.png", job)
-        remarks = [*recording.remarks, *cut]
+        remarks = list(dict.fromkeys([*recording.remarks, *filmed, *cut]))
         report = make_report(recording, job, rate, length, names) | {"remarks": remarks}
         (scratch / outputs.REPORT).write_text(to_json(report) + "\n", encoding="utf-8")
     for remark in remarks:
@@ -109,6 +109,8 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
     remarks = remark.split("; ") if remark else []
     if not (job.separator.needs_frames or job.options.video):
         return Recording(path, sound, (0, 0), (), (), remarks)
+    if job.options.audio and extent(path).why:
+        remarks.append(f"of the video, {extent(path).why}")
     found = probe(path)
     width, height = found.width, found.height
     if not width:
@@ -122,7 +124,8 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
     archives = [scratch / f"{k}.zip" for k in range(len(regions))]
     n_frames, complaint = extract_crops(path, regions, archives, job.pictures, job.separator.aspect)
     about = soundfile.info(os.fsencode(sound))
-    remarks += [unequal_ends(n_frames, about.frames / about.samplerate), complaint]
+    seconds = about.frames / about.samplerate
+    remarks += [unequal_ends(n_frames / FRAME_RATE, seconds), complaint]
     remarks = [remark for remark in remarks if remark]
     return Recording(path, sound, (width, height), boxes, archives, remarks)
 
@@ -153,13 +156,21 @@ def write_estimates(recording: Recording, folder: Path, job: Job) -> tuple[int, 
     return rate, length, cut
 
 
-def write_films(recording: Recording, folder: Path, job: Job) -> None:
-    """A film a source: of its player, or of all where that is not one of several."""
+def write_films(recording: Recording, folder: Path, job: Job) -> list[str]:
+    """A film a source: of its player, or of all where that is not one of several.
+
+    Returns:
+        What is remarkable about the pictures, where :func:`open_recording` did not look at them.
+    """
+    remarks: list[str] = []
     for source in job.sources:
         own = [recording.boxes[k - 1] for k in source.players]
         region = own[0] if len(own) == 1 else (0, 0, *recording.size)
         sound = folder / f"{source.name}.wav"
-        outputs.write_film(sound.with_suffix(".mp4"), video=recording.path, box=region, sound=sound)
+        film = sound.with_suffix(".mp4")
+        complaint, ends = outputs.write_film(film, video=recording.path, box=region, sound=sound)
+        remarks += [complaint, "" if recording.archives else ends]
+    return [remark for remark in remarks if remark]
 
 
 def write_map(recording: Recording, path: Path, job: Job) -> None:

@@ -93,6 +93,20 @@ def _turns(matrix: np.ndarray, turned: bool) -> tuple[tuple[str, ...], ...]:
     return tuple(turns + ([("vflip",)] if down < 0 else []))
 
 
+def ends(path: Path) -> tuple[float, float]:
+    """Seconds at which the pictures and the sound of an MP4 with both end, by its own account.
+
+    Raises:
+        MediaError: as :func:`probe`.
+    """
+    with opened(path) as container:
+        streams = container.streams.video[0], container.streams.audio[0]
+        video, audio = (
+            float(((it.start_time or 0) + (it.duration or 0)) * it.time_base) for it in streams
+        )
+        return video, audio
+
+
 def check_complete(path: Path) -> Probe:
     """Like :func:`probe`, but reads the file to its end, still without decoding it.
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from solos import SAMPLE_RATE, SEGMENT
+from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
 from solos.config.data import Aspect, Extract
 from solos.datasets.urmp import Piece
 from solos.errors import UserError
 from solos.media.crops import Boxes, equal_boxes
 from solos.media.errors import ENVIRONMENT, MediaError
+from solos.media.extent import extent
 from solos.media.pictures import extract_crops, unequal_ends
 from solos.media.probe import probe
 from solos.media.sound import hear, write_audio
@@ -145,4 +146,7 @@ def prepare_frames(
             raise UserError(f"urmp.crops: part {k} of {piece.name} reaches out of its {size} video")
     archives = [folder / f"{part.index}.zip" for part in piece.parts]
     n_frames, complaint = extract_crops(piece.video, places, archives, settings, aspect)
-    return "; ".join(filter(None, (unequal_ends(n_frames, seconds), complaint)))
+    ends = unequal_ends(n_frames / FRAME_RATE, seconds)
+    cut_off = extent(piece.video).why
+    cut_off = f"of the video, {cut_off}" if cut_off else ""
+    return "; ".join(filter(None, (ends, cut_off, complaint)))
