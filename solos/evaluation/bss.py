@@ -17,9 +17,18 @@ TAPS = 512
 _MAX_LAG = TAPS - 1
 _FFT = 4096  # correlations go through blocks: short FFTs stay in the processor's cache
 _BLOCK = _FFT - 2 * _MAX_LAG
+_MOST_BLOCKS = 256  # of a wave at a time: their spectra are many times as large as they are
 _BLOCK_COLUMNS = 24  # about as many columns of G's factor are computed at a time
 _CANCELLATION = 1e-5  # relative: smaller differences of energies are taken in the time domain
 _RIDGE = 1e-15  # relative to a reference's energy; added where references are linearly dependent
+
+
+def memory(n_src: int) -> int:
+    """Bytes of the largest thing that is held of a segment: G's factor, (512 n_src)² float64.
+
+    Where references are linearly dependent, G and copies of it are held besides: four times that.
+    """
+    return 8 * (TAPS * n_src) ** 2
 
 
 def component_energies(references: Tensor, estimates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -66,13 +75,16 @@ def correlations(references: Tensor, estimates: Tensor) -> Tensor:
     """
     tail = -references.shape[-1] % _BLOCK
     stretches = functional.pad(references, (_MAX_LAG, tail + _MAX_LAG)).unfold(-1, _FFT, _BLOCK)
-    theirs = torch.fft.rfft(stretches).conj().permute(0, 3, 2, 1)  # (S, bins, blocks, n_src)
-    crossed = []
-    for waves in (references, estimates.flatten(1, 2)):
-        blocks = functional.pad(waves, (0, tail)).unfold(-1, _BLOCK, _BLOCK)
-        ours = torch.fft.rfft(blocks, _FFT).permute(0, 3, 1, 2)  # (S, bins, n, blocks)
-        crossed.append(ours @ theirs)
-    spectra = torch.cat(crossed, dim=2).conj().permute(0, 2, 3, 1)  # (S, n, n_src, bins)
+    padded = [functional.pad(waves, (0, tail)) for waves in (references, estimates.flatten(1, 2))]
+    blocks = [waves.unfold(-1, _BLOCK, _BLOCK) for waves in padded]
+    spectra: Tensor | float = 0.0
+    for first in range(0, stretches.shape[2], _MOST_BLOCKS):
+        now = slice(first, first + _MOST_BLOCKS)
+        theirs = torch.fft.rfft(stretches[:, :, now]).conj().permute(0, 3, 2, 1)
+        ours = (torch.fft.rfft(waves[:, :, now], _FFT).permute(0, 3, 1, 2) for waves in blocks)
+        # (S, bins, n, blocks) by (S, bins, blocks, n_src)
+        spectra = torch.cat([each @ theirs for each in ours], dim=2) + spectra
+    spectra = spectra.conj().permute(0, 2, 3, 1)  # (S, n, n_src, bins)
     return torch.fft.irfft(spectra, _FFT)[..., : 2 * TAPS - 1]
 
 
