@@ -296,3 +296,13 @@ def test_a_cut_film_with_another_sound_is_said_to_be_cut(tmp_path, separate):  #
     audio = ("--audio", write(tmp_path / "a.wav", noise(6)))
     _, report = separate("mhunet", tmp_path / "a.mkv", *audio, "--video")
     assert report["remarks"][0].startswith("of the video, its file is cut off")
+
+
+@pytest.mark.parametrize(("rate", "estimated"), [(44056, 48000), (44100, 44100)])
+def test_a_rate_that_estimates_cannot_have_is_said(rate, estimated, tmp_path, separate):  # noqa: F811
+    path = write(tmp_path / "a.wav", noise(2, rate=rate), rate=rate)
+    code, report = separate("mhunet", path, "--rate", "original")
+    assert (code, report["input"]["rate"], report["output"]["rate"]) == (0, rate, estimated)
+    said = [remark for remark in report["remarks"] if "not at the recording's 44056 Hz" in remark]
+    assert len(report["remarks"]) == len(said) == (rate != estimated)
+    assert separate("mhunet", path, "--overwrite")[1]["remarks"] == []

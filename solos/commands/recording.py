@@ -5,7 +5,7 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import soundfile
@@ -23,6 +23,7 @@ from solos.media.extent import extent
 from solos.media.pictures import extract_crops, unequal_ends
 from solos.media.probe import probe
 from solos.media.sound import decode, read_blocks, resample_blocks
+from solos.media.track import is_odd
 from solos.models.inputs import whole_frames
 from solos.separation.separator import Separator
 from solos.separation.targets import block_pictures, picture_targets
@@ -33,6 +34,10 @@ log = logging.getLogger(__name__)
 
 SUBTYPES = {16: "PCM_16", 32: "FLOAT"}
 """libsndfile's names of samples of so many bits."""
+_NO_SUCH_RATE = (
+    "the estimates are at {} Hz, not at the recording's {} Hz: as that has little in common with "
+    "11025 Hz, resampling to it would take too much memory"
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ class Recording:
     archives: Sequence[Path]
     """Pictures of each player, and of the whole picture at the end if a map is asked for."""
     remarks: Sequence[str]
+    odd_rate: int = 0
+    """Hz of the input's sound, if it is one that can't be resampled to, else 0."""
 
 
 def open_recording(path: Path, scratch: Path, job: Job) -> Recording:
@@ -100,7 +107,8 @@ def open_recording(path: Path, scratch: Path, job: Job) -> Recording:
         hint = "" if job.options.audio or error.status != "no_audio" else ": give it with --audio"
         raise UserError(f"{source}: {error}{hint}") from None
     try:
-        return _with_pictures(path, sound, remark, scratch, job)
+        recording, rate = _with_pictures(path, sound, remark, scratch, job), probe(source).rate
+        return replace(recording, odd_rate=rate) if is_odd(rate) else recording
     except MediaError as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -145,15 +153,18 @@ def write_estimates(recording: Recording, folder: Path, job: Job) -> tuple[int, 
         options.overlap,
     )
     length = math.ceil(about.frames * SAMPLE_RATE / about.samplerate)
+    remarks: list[str] = []
     with progress_bar(recording.path.name, length, options.quiet) as bar:
         waves = outputs.counted((stretch.numpy() for stretch in stretches), bar.update)
         rate = SAMPLE_RATE
         if options.rate == "original":
             rate, length = about.samplerate, about.frames
             waves = resample_blocks(waves, SAMPLE_RATE, rate)
+            if recording.odd_rate:
+                remarks = [_NO_SUCH_RATE.format(rate, recording.odd_rate)]
         paths = [folder / f"{source.name}.wav" for source in job.sources]
-        cut = outputs.write_sounds(paths, waves, rate, length, SUBTYPES[options.bits])
-    return rate, length, cut
+        remarks += outputs.write_sounds(paths, waves, rate, length, SUBTYPES[options.bits])
+    return rate, length, remarks
 
 
 def write_films(recording: Recording, folder: Path, job: Job) -> list[str]:
@@ -203,7 +214,7 @@ def make_report(
             "sha256": file_hash(recording.path),
             **(audio or {}),
             "seconds": round(about.frames / about.samplerate, 3),
-            "rate": about.samplerate,
+            "rate": recording.odd_rate or about.samplerate,
             "picture": list(recording.size) if recording.size[0] else None,
         },
         "model": job.model,

@@ -35,6 +35,8 @@ class Probe:
     """The ffmpeg filters, with arguments, that turn a stored picture to how it is shown."""
     late: float = 0.0
     """Seconds that ffmpeg would lose when it reads the pictures alone (see :func:`_late`)."""
+    rate: int = 0
+    """Hz of the sound; 0 without any."""
 
 
 def probe(path: Path) -> Probe:
@@ -46,14 +48,15 @@ def probe(path: Path) -> Probe:
     with opened(path) as container:
         duration = duration_promised(container)
         audio = bool(container.streams.audio)
+        rate = container.streams.audio[0].rate or 0 if audio else 0
         video = [stream for stream in container.streams.video if not _is_cover(stream)]
         if not video:
-            return Probe(duration, audio, 0, 0)
+            return Probe(duration, audio, 0, 0, rate=rate)
         stored, matrix = _first_picture(container, video[0])
         turned = abs(matrix[0, 1]) > abs(matrix[0, 0])
         shown = stored[::-1] if turned else stored
         turns, late = _turns(matrix, turned), _late(container, video[0])
-        return Probe(duration, audio, *shown, stored, turns, late)
+        return Probe(duration, audio, *shown, stored, turns, late, rate)
 
 
 def _late(container: av.container.InputContainer, stream: av.VideoStream) -> float:
