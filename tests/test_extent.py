@@ -232,3 +232,12 @@ def test_score_and_urmp_say_it(name, tmp_path, caplog):
     assert f"{wav.name} ends at " in caplog.text
     (piece,) = read_pieces(tmp_path / "urmp")
     assert "part 1 (Violin) ends at " in prepare_audio(piece, tmp_path)[1]
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "vbr.mp3", "a.flac", "a.ogg", "a.mkv"])
+def test_nothing_but_our_own_lines_is_on_standard_error(name, tmp_path, capfd):
+    """libmpg123 had its say there, of MP3s whose header doesn't fit."""
+    ffmpeg(*KINDS[name], tmp_path / name)
+    half(tmp_path / name)
+    said(tmp_path / name, tmp_path)
+    assert capfd.readouterr().err == ""
