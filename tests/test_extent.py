@@ -1,8 +1,10 @@
 """A file that ends before it says is remarked on; a whole one, or one out of a pipe, is not."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import soundfile
@@ -15,7 +17,7 @@ from solos.commands.scoring import score_folders
 from solos.config.rows import Protocol
 from solos.datasets.urmp import read_pieces
 from solos.media.errors import MediaError
-from solos.media.extent import extent
+from solos.media.extent import _CHUNKED, Extent, extent
 from solos.media.process import ffmpeg_path
 from solos.media.sound import decode, hear
 from solos.preparation import recordings
@@ -152,6 +154,18 @@ def test_a_huge_sound_cut_in_half_is_none_out_of_a_pipe(tmp_path):
     content[40:44] = (3 << 30).to_bytes(4, "little")
     (tmp_path / "a.wav").write_bytes(content)
     assert extent(tmp_path / "a.wav").share > 40_000
+
+
+def test_zeros_are_no_chunks(tmp_path):
+    """Half a gigabyte of them, as of a file that was made room for: nobody reads all that."""
+    (tmp_path / "a.wav").write_bytes(b"RIFF\0\0\0\x20WAVE")
+    os.truncate(tmp_path / "a.wav", 1 << 29)
+    reads = []
+    stream = SimpleNamespace(
+        seek=lambda place: place, read=lambda n: reads.append(n) or bytes(n), fileno=None
+    )
+    assert list(_CHUNKED[b"RIFF"].pieces(stream)) == [] and len(reads) == 1
+    assert extent(tmp_path / "a.wav") == Extent()
 
 
 def with_rubbish(path: Path) -> None:

@@ -30,7 +30,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class _Chunks:
-    """How a format lays out its chunks: a name and a size each, or a size and a name."""
+    """How a format lays out its chunks, a name and a size each."""
 
     payload: tuple[bytes, ...]
     """Names of those that hold sound."""
@@ -61,7 +61,8 @@ class _Chunks:
                 size = size if beyond is None or size != 0xFFFFFFFF else beyond
                 size = None if _is_placeholder(size, 8 * self.width) else size
                 yield begin, size
-            if size is None or size < 0 or (name in self.payload and not self.many):
+            is_last = name in self.payload and not self.many
+            if size is None or size < 0 or is_last or not any(name):  # zeros are no chunks
                 return
             place = _go_to(stream, begin + size + -size % self.align)
 
