@@ -82,6 +82,8 @@ JOINABLE = ("ts", "mp3", "aac")
 """Formats whose files, one after another in one file, are a file: parameters change in it."""
 TURNABLE = ("mp4", "mov")
 LATE = ("mp4", "mov", "mkv", "ts")
+UNTRUE = ("promised", "cut off", "cancel", "silent", "can't be read beyond")
+"""What is said of none of these files, rightly."""
 NAMES = ("{}", "-{}", "a: {}", "http:{}", "100% %03d {}")
 
 
@@ -243,12 +245,15 @@ def clicks_of(wave: NDArray) -> NDArray:
 def check(one: Combination, path: Path, truth: Truth, folder: Path) -> list[str]:
     """What ``decode`` and ``extract`` do wrong with a file."""
     try:
-        problems = _wrong("decode", read_audio(decode(path, folder)[0]), truth)
+        wav, remark = decode(path, folder)
+        problems = _wrong("decode", read_audio(wav), truth)
         aspect = "keep" if one.codecs[0] else None
         found = recordings.extract(folder, source=path, settings=SETTINGS, aspect=aspect)
     except MediaError as error:
         return [f"{error.status}: {error}"]
     problems += _wrong("extract", read_audio(folder / "audio.wav"), truth)
+    said = f"{remark}; {found['reason']}"  # of a file that is whole
+    problems += [f"remarks: {said}"] if any(word in said for word in UNTRUE) else []
     if one.codecs[0]:
         frames = read_frames(folder / "frames.zip", range(found["n_frames"])).astype(float)
         problems += _look(frames.mean(axis=3), truth, one)

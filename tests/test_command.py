@@ -270,3 +270,26 @@ def test_a_damaged_file_costs_info_its_own_line(workspace, tmp_path, capsys, dam
         found = json.loads(capsys.readouterr().out)
         assert "network.yaml" in found["rows"]["bad"]["error"]
         assert (found["profile"] or "params.yaml").count("params.yaml") == 1
+
+
+EMPTY = {
+    "nothing": (b"", "0 bytes without a row"),
+    "a header alone": (b"instrument,listed,usable,minutes,status\n", "40 bytes without a row"),
+    "no header": (b"Tuba,4,2,1.0,ok\nTuba,4,2,1.0,ok\n", "its header is Tuba,4,2,1.0,ok, without"),
+}
+
+
+@pytest.mark.parametrize("kind", EMPTY)
+def test_a_table_of_nothing_is_not_shown_as_nothing(kind, tmp_path, capsys):
+    content, said = EMPTY[kind]
+    for name, stage in (
+        ("coverage/solos.csv", "spectrograms"),
+        ("raw/solos/status.csv", "download"),
+    ):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        assert main(["info", "--workspace", str(tmp_path)]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if str(path) in line]
+        assert len(lines) == 1 and f"is damaged (ValueError: {said}" in lines[0]
+        assert lines[0].endswith(f": run the stage {stage}@solos again")

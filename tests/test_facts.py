@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -261,3 +262,112 @@ def test_urmp_and_score_say_it_of_references_and_estimates(kind, tmp_path, caplo
 def test_the_report_is_json(tmp_path, separate):  # noqa: F811
     separate("mhunet", write(tmp_path / "a.wav", with_bad(np.nan, slice(9, 10))))
     assert json.loads((tmp_path / "out" / "separation.json").read_text())["remarks"]
+
+
+@pytest.mark.parametrize("network", ["sop", "mhunet"])
+@pytest.mark.parametrize(("seen", "said"), [(3, "the video ends 3.0 s before the audio"), (6, "")])
+def test_a_film_says_it_whether_the_network_sees_or_not(network, seen, said, tmp_path, separate):  # noqa: F811
+    picture = ("-f", "lavfi", "-i", f"testsrc=s=96x64:r=25:d={seen}")
+    ffmpeg(*picture, "-f", "lavfi", "-i", burst(1, 6), *FAST, tmp_path / "a.mkv")
+    who = ("--players", 2) if network == "sop" else ("--instruments", "horn,cello")
+    code, report = separate(network, tmp_path / "a.mkv", *who, "--video")
+    assert (code, report["remarks"]) == (0, [said] if said else [])
+
+
+@pytest.mark.parametrize("network", ["sop", "mhunet"])
+def test_what_ffmpeg_complains_of_is_said_of_a_film(network, tmp_path, separate):  # noqa: F811
+    """Pictures of which some bytes are not theirs."""
+    picture = ("-f", "lavfi", "-i", "testsrc=s=96x64:r=25:d=3")
+    codecs = ("-c:v", "mpeg4", "-c:a", "pcm_s16le")
+    ffmpeg(*picture, "-f", "lavfi", "-i", burst(1, 3), *codecs, tmp_path / "a.mkv")
+    content = bytearray((tmp_path / "a.mkv").read_bytes())
+    place = content.index(b"\0\0\1\xb6", len(content) // 2)  # a picture
+    content[place + 20 : place + 60] = bytes(range(40))
+    (tmp_path / "a.mkv").write_bytes(content)
+    who = ("--players", 2) if network == "sop" else ("--instruments", "horn,cello")
+    code, report = separate(network, tmp_path / "a.mkv", *who, "--video")
+    assert code == 0
+    assert len(report["remarks"]) == 1 and report["remarks"][0].startswith("ffmpeg: [mpeg4] ")
+
+
+def test_a_cut_film_with_another_sound_is_said_to_be_cut(tmp_path, separate):  # noqa: F811
+    picture = ("-f", "lavfi", "-i", "testsrc=s=96x64:r=25:d=6")
+    ffmpeg(*picture, "-f", "lavfi", "-i", burst(1, 6), *FAST, tmp_path / "a.mkv")
+    half(tmp_path / "a.mkv", 0.9)
+    audio = ("--audio", write(tmp_path / "a.wav", noise(6)))
+    _, report = separate("mhunet", tmp_path / "a.mkv", *audio, "--video")
+    assert report["remarks"][0].startswith("of the video, its file is cut off")
+
+
+@pytest.mark.parametrize(("rate", "estimated"), [(44056, 48000), (44100, 44100)])
+def test_a_rate_that_estimates_cannot_have_is_said(rate, estimated, tmp_path, separate):  # noqa: F811
+    path = write(tmp_path / "a.wav", noise(2, rate=rate), rate=rate)
+    code, report = separate("mhunet", path, "--rate", "original")
+    assert (code, report["input"]["rate"], report["output"]["rate"]) == (0, rate, estimated)
+    said = [remark for remark in report["remarks"] if "not at the recording's 44056 Hz" in remark]
+    assert len(report["remarks"]) == len(said) == (rate != estimated)
+    assert separate("mhunet", path, "--overwrite")[1]["remarks"] == []
+
+
+def turned(seconds: float, *spans: tuple[float, float]) -> np.ndarray:
+    """Noise on both channels, of opposite sign within spans of seconds."""
+    wave = np.repeat(noise(seconds), 2, axis=1)
+    for first, last in spans:
+        wave[int(first * RATE) : int(last * RATE), 1] *= -1
+    return wave
+
+
+PARTLY = {
+    "a part": (lambda: turned(10, (3, 7)), (4.0, 3.0, 7.0)),
+    "two parts": (lambda: turned(10, (1, 3), (6, 8.5)), (4.5, 1.0, 8.5)),
+    "the end": (lambda: turned(6, (4, 6)), (2.0, 4.0, 6.0)),
+    "a pause": (lambda: turned(10, (2, 8)) * paused(10, 4, 6), (4.0, 2.0, 8.0)),
+}
+
+
+def paused(seconds: float, first: float, last: float) -> np.ndarray:
+    t = np.arange(int(seconds * RATE))[:, None] / RATE
+    return ((t < first) | (t >= last)).astype(np.float32)
+
+
+@pytest.mark.parametrize("codec", [(), ("-c:a", "aac", "-b:a", "192k")])
+@pytest.mark.parametrize("kind", PARTLY)
+def test_channels_that_cancel_each_other_in_part(kind, codec, tmp_path):
+    make, expected = PARTLY[kind]
+    path = compressed(tmp_path / "a.m4a", make(), *(codec or ("-c:a", "alac")))
+    (remark,) = hear(path)[1]
+    found = re.fullmatch(r".* cancel each other for (.*) s, between (.*) s and (.*) s", remark)
+    np.testing.assert_allclose(list(map(float, found.groups())), expected, atol=0.6)
+
+
+def wide(correlation: float) -> np.ndarray:
+    """Ten seconds of two channels of noise that correlate so."""
+    common, other = noise(10), noise(10, channels=2)[:, 1:]
+    return np.hstack([common, correlation * common + (1 - correlation**2) ** 0.5 * other])
+
+
+def chorus() -> np.ndarray:
+    """Harmonic notes, of which the channels are out of tune by a few cents: phases drift."""
+    t, notes = np.arange(20 * RATE)[:, None] / RATE, []
+    for cents in (0, 2):
+        pitch = 220 * 2 ** (np.array([0, 4, 7]) / 12 + cents / 1200)
+        partials = (np.outer(pitch, np.arange(1, 6)) * 1.0).reshape(-1)
+        notes.append(np.sin(2 * np.pi * t * partials) @ (0.1 / np.tile(np.arange(1, 6), 3)))
+    return 0.3 * np.stack(notes, axis=1)
+
+
+ORDINARY = {
+    "decorrelated": lambda: wide(0.0),
+    "very wide": lambda: wide(-0.9),
+    "chorus": chorus,
+    "one channel": lambda: np.hstack([noise(5), 0 * noise(5)]),
+    "apart": lambda: np.hstack([noise(5), np.roll(noise(5), 40)]),
+    "a moment": lambda: turned(6, (2, 2.6)),
+    "faint": lambda: 1e-3 * turned(6, (2, 5)),
+    "eight channels": lambda: noise(5, channels=8),
+}
+
+
+@pytest.mark.parametrize("kind", ORDINARY)
+def test_ordinary_stereo_goes_unremarked(kind, tmp_path):
+    assert hear(write(tmp_path / "a.wav", ORDINARY[kind]()))[1] == []

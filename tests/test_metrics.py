@@ -10,7 +10,8 @@ import torch
 from mir_eval.separation import bss_eval_sources
 
 from solos.evaluation import bss, metrics
-from solos.evaluation.metrics import bss_eval, pes, si_sdr
+from solos.evaluation.bss import memory
+from solos.evaluation.metrics import bss_eval, mir_eval_bss, pes, si_sdr
 
 RATE = 11025
 
@@ -420,3 +421,35 @@ def test_a_call_leaves_the_threads_as_they_were(monkeypatch):
     assert taken == [1, 2] and torch.get_num_threads() == 2
     np.testing.assert_allclose(alone, several, atol=1e-9)
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("score", [bss_eval, mir_eval_bss])
+def test_what_takes_too_much_memory_is_refused_before_it_is_taken(score, rng):
+    waves = noise(46, rng, 600)
+    with pytest.raises(ValueError, match=r"of 46 sources takes 4\.1 GiB and more, .* 512 taps"):
+        score(references=waves, estimates=waves)
+    assert memory(45) <= metrics._MOST_MEMORY < memory(46)
+
+
+def test_silent_sources_take_no_memory(rng):
+    waves = np.zeros((60, 2000))
+    waves[7:9] = noise(2, rng, 2000)
+    found = bss_eval(references=waves, estimates=waves + 0.1 * noise(60, rng, 2000))
+    assert np.isfinite(found.sdr[7:9]).all() and np.isnan(np.delete(found.sdr, [7, 8])).all()
+
+
+def test_scores_are_the_same_in_groups_and_stretches(rng, monkeypatch):
+    """Of a few segments, and a few blocks of samples, at a time."""
+    references = noise(12, rng, 20_000).reshape(4, 3, -1)
+    estimates = references[:, None] + 0.2 * noise(24, rng, 20_000).reshape(4, 2, 3, -1)
+    at_once = bss_eval(references=references, estimates=estimates)
+    monkeypatch.setattr(metrics, "_MOST_MEMORY", 3 * memory(3))
+    monkeypatch.setattr(bss, "_MOST_BLOCKS", 2)
+    calls = []
+    whole = metrics.component_energies
+    monkeypatch.setattr(
+        metrics, "component_energies", lambda *waves: calls.append(len(waves[0])) or whole(*waves)
+    )
+    in_parts = bss_eval(references=references, estimates=estimates)
+    assert calls == [3, 1]
+    np.testing.assert_allclose(in_parts, at_once, atol=1e-8)

@@ -11,6 +11,7 @@ from solos.config.data import Extract, Urmp
 from solos.config.params import Parallel
 from solos.datasets.urmp import CODES, read_pieces
 from solos.errors import UserError
+from solos.media.errors import MediaError
 from solos.media.sound import read_audio
 from solos.preparation import pieces as preparation
 from solos.preparation.pieces import prepare_audio
@@ -200,3 +201,21 @@ def test_a_short_video_is_noted_and_nothing_usable_is_an_error(run_stage):
         part.unlink()
     with pytest.raises(UserError, match="no usable piece"):
         run_stage()
+
+
+def test_a_piece_that_is_too_short_says_which_file_is(tmp_path):
+    folder = write_piece(tmp_path, "01_Jupiter_vn_vc")
+    path = folder / "AuSep_2_vc_01_Jupiter.wav"
+    soundfile.write(path, tone(400, 0.05), RATE, subtype="PCM_24")
+    (piece,) = read_pieces(tmp_path)
+    with pytest.raises(MediaError) as error:
+        prepare_audio(piece, tmp_path)
+    assert error.value.status == "too_short"
+    said = "AuSep_2_vc_01_Jupiter.wav has 552 samples (0.050 s): 1024 are needed at 11025 Hz"
+    assert str(error.value) == said
+    soundfile.write(path, tone(400), RATE, subtype="PCM_24")
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(
+        MediaError, match=r"_2_vc_.* has .*; part 2 \(Cello\) ends at 0.0 s of the 7.0"
+    ):
+        prepare_audio(piece, tmp_path)

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from solos.commands.common import Workspace, one_line, to_json
@@ -14,6 +14,7 @@ from solos.commands.versions import versions
 from solos.config.exported import DESCRIPTION, read_description
 from solos.errors import UserError
 from solos.media.process import ffmpeg_path
+from solos.storage.files import intact
 from solos.storage.tables import count_statuses, read_table
 
 _DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))  # NVIDIA's, AMD's, WSL's
@@ -103,13 +104,30 @@ def _trained(folder: Path) -> dict | None:
 
 
 def _download(path: Path) -> str:
-    found = _or_why(lambda table: count_statuses(read_table(table, "download")), path)
+    made_by = f"download@{path.parent.name}"
+    found = _or_why(lambda table: count_statuses(_table(table, made_by, ("status",))), path)
     return found["error"] if isinstance(found, dict) else found
+
+
+def _table(path: Path, made_by: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a table that has some, with these columns.
+
+    Raises:
+        UserError: it has not, and so is damaged.
+    """
+    rows = read_table(path, made_by)
+    with intact(path, made_by):
+        if not rows:
+            raise ValueError(f"{path.stat().st_size} bytes without a row")
+        lacking = [column for column in columns if column not in rows[0]]
+        if lacking:
+            raise ValueError(f"its header is {','.join(rows[0])}, without {', '.join(lacking)}")
+    return rows
 
 
 def _coverage(path: Path) -> dict:
     """Sums over the instruments: recordings listed and usable, and minutes of the latter."""
-    rows = read_table(path, "spectrograms")
+    rows = _table(path, f"spectrograms@{path.stem}", ("listed", "usable", "minutes"))
     counts = {key: sum(int(row[key]) for row in rows) for key in ("listed", "usable")}
     return counts | {"minutes": round(sum(float(row["minutes"]) for row in rows), 1)}
 

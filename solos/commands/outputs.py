@@ -15,8 +15,8 @@ from PIL import Image
 from solos.errors import UserError
 from solos.media.crops import Box
 from solos.media.opening import locator
-from solos.media.pictures import film
-from solos.media.probe import probe
+from solos.media.pictures import film, unequal_ends
+from solos.media.probe import ends, probe
 from solos.media.process import run_ffmpeg
 from solos.media.writing import HEADER, writing
 
@@ -107,15 +107,20 @@ def _forget_time(wav: Path) -> None:
             stream.write(bytes(4))
 
 
-def write_film(path: Path, *, video: Path, box: Box, sound: Path) -> None:
-    """A region of a video with another sound (H.264 and AAC)."""
+def write_film(path: Path, *, video: Path, box: Box, sound: Path) -> tuple[str, str]:
+    """A region of a video with another sound (H.264 and AAC).
+
+    Returns:
+        What ffmpeg complained of, and which of both ends early; empty as a rule.
+    """
     x, y, width, height = box
     even = (width // 2 * 2, height // 2 * 2, x, y)  # colour is stored for pairs of pixels
     picture = film(video, probe(video)).filter("crop", *even)
     exact = {"fflags": "+bitexact", "flags": "+bitexact", "map_metadata": -1}
     codecs = {"vcodec": "libx264", "pix_fmt": "yuv420p", "preset": "veryfast", "acodec": "aac"}
     wave = ffmpeg.input(locator(sound))["a:0"]
-    run_ffmpeg([ffmpeg.output(picture, wave, locator(path), **codecs, **exact)])
+    complaint = run_ffmpeg([ffmpeg.output(picture, wave, locator(path), **codecs, **exact)])
+    return complaint, unequal_ends(*ends(path))
 
 
 def write_map(path: Path, picture: NDArray[np.uint8], energies: NDArray[np.float32]) -> None:

@@ -5,12 +5,12 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import soundfile
 
-from solos import SAMPLE_RATE, SEGMENT
+from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
 from solos.commands import outputs
 from solos.commands.common import progress_bar, to_json
 from solos.commands.sources import Wanted, player_boxes
@@ -19,9 +19,11 @@ from solos.config.data import Extract
 from solos.errors import UserError
 from solos.media.crops import Box
 from solos.media.errors import MediaError
+from solos.media.extent import extent
 from solos.media.pictures import extract_crops, unequal_ends
 from solos.media.probe import probe
 from solos.media.sound import decode, read_blocks, resample_blocks
+from solos.media.track import is_odd
 from solos.models.inputs import whole_frames
 from solos.separation.separator import Separator
 from solos.separation.targets import block_pictures, picture_targets
@@ -32,6 +34,10 @@ log = logging.getLogger(__name__)
 
 SUBTYPES = {16: "PCM_16", 32: "FLOAT"}
 """libsndfile's names of samples of so many bits."""
+_NO_SUCH_RATE = (
+    "the estimates are at {} Hz, not at the recording's {} Hz: as that has little in common with "
+    "11025 Hz, resampling to it would take too much memory"
+)
 
 
 @dataclass(frozen=True)
@@ -58,11 +64,10 @@ def separate_file(path: Path, folder: Path, job: Job) -> dict:
     with outputs.published(folder, names, job.options.overwrite) as scratch:
         recording = open_recording(path, scratch, job)
         rate, length, cut = write_estimates(recording, scratch, job)
-        if job.options.video:
-            write_films(recording, scratch, job)
+        filmed = write_films(recording, scratch, job) if job.options.video else []
         if job.options.map:
             write_map(recording, scratch / "map.png", job)
-        remarks = [*recording.remarks, *cut]
+        remarks = list(dict.fromkeys([*recording.remarks, *filmed, *cut]))
         report = make_report(recording, job, rate, length, names) | {"remarks": remarks}
         (scratch / outputs.REPORT).write_text(to_json(report) + "\n", encoding="utf-8")
     for remark in remarks:
@@ -87,6 +92,8 @@ class Recording:
     archives: Sequence[Path]
     """Pictures of each player, and of the whole picture at the end if a map is asked for."""
     remarks: Sequence[str]
+    odd_rate: int = 0
+    """Hz of the input's sound, if it is one that can't be resampled to, else 0."""
 
 
 def open_recording(path: Path, scratch: Path, job: Job) -> Recording:
@@ -100,7 +107,8 @@ def open_recording(path: Path, scratch: Path, job: Job) -> Recording:
         hint = "" if job.options.audio or error.status != "no_audio" else ": give it with --audio"
         raise UserError(f"{source}: {error}{hint}") from None
     try:
-        return _with_pictures(path, sound, remark, scratch, job)
+        recording, rate = _with_pictures(path, sound, remark, scratch, job), probe(source).rate
+        return replace(recording, odd_rate=rate) if is_odd(rate) else recording
     except MediaError as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -109,6 +117,8 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
     remarks = remark.split("; ") if remark else []
     if not (job.separator.needs_frames or job.options.video):
         return Recording(path, sound, (0, 0), (), (), remarks)
+    if job.options.audio and extent(path).why:
+        remarks.append(f"of the video, {extent(path).why}")
     found = probe(path)
     width, height = found.width, found.height
     if not width:
@@ -122,7 +132,8 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
     archives = [scratch / f"{k}.zip" for k in range(len(regions))]
     n_frames, complaint = extract_crops(path, regions, archives, job.pictures, job.separator.aspect)
     about = soundfile.info(os.fsencode(sound))
-    remarks += [unequal_ends(n_frames, about.frames / about.samplerate), complaint]
+    seconds = about.frames / about.samplerate
+    remarks += [unequal_ends(n_frames / FRAME_RATE, seconds), complaint]
     remarks = [remark for remark in remarks if remark]
     return Recording(path, sound, (width, height), boxes, archives, remarks)
 
@@ -142,24 +153,35 @@ def write_estimates(recording: Recording, folder: Path, job: Job) -> tuple[int, 
         options.overlap,
     )
     length = math.ceil(about.frames * SAMPLE_RATE / about.samplerate)
+    remarks: list[str] = []
     with progress_bar(recording.path.name, length, options.quiet) as bar:
         waves = outputs.counted((stretch.numpy() for stretch in stretches), bar.update)
         rate = SAMPLE_RATE
         if options.rate == "original":
             rate, length = about.samplerate, about.frames
             waves = resample_blocks(waves, SAMPLE_RATE, rate)
+            if recording.odd_rate:
+                remarks = [_NO_SUCH_RATE.format(rate, recording.odd_rate)]
         paths = [folder / f"{source.name}.wav" for source in job.sources]
-        cut = outputs.write_sounds(paths, waves, rate, length, SUBTYPES[options.bits])
-    return rate, length, cut
+        remarks += outputs.write_sounds(paths, waves, rate, length, SUBTYPES[options.bits])
+    return rate, length, remarks
 
 
-def write_films(recording: Recording, folder: Path, job: Job) -> None:
-    """A film a source: of its player, or of all where that is not one of several."""
+def write_films(recording: Recording, folder: Path, job: Job) -> list[str]:
+    """A film a source: of its player, or of all where that is not one of several.
+
+    Returns:
+        What is remarkable about the pictures, where :func:`open_recording` did not look at them.
+    """
+    remarks: list[str] = []
     for source in job.sources:
         own = [recording.boxes[k - 1] for k in source.players]
         region = own[0] if len(own) == 1 else (0, 0, *recording.size)
         sound = folder / f"{source.name}.wav"
-        outputs.write_film(sound.with_suffix(".mp4"), video=recording.path, box=region, sound=sound)
+        film = sound.with_suffix(".mp4")
+        complaint, ends = outputs.write_film(film, video=recording.path, box=region, sound=sound)
+        remarks += [complaint, "" if recording.archives else ends]
+    return [remark for remark in remarks if remark]
 
 
 def write_map(recording: Recording, path: Path, job: Job) -> None:
@@ -192,7 +214,7 @@ def make_report(
             "sha256": file_hash(recording.path),
             **(audio or {}),
             "seconds": round(about.frames / about.samplerate, 3),
-            "rate": about.samplerate,
+            "rate": recording.odd_rate or about.samplerate,
             "picture": list(recording.size) if recording.size[0] else None,
         },
         "model": job.model,

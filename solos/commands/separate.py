@@ -50,7 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sources.add_argument("--boxes", nargs="+", type=box, metavar="X,Y,W,H", help="each player's")
     sources.add_argument("--audio", type=Path, metavar="FILE", help="the sound, if not the input's")
     results = parser.add_argument_group("results")
-    results.add_argument("--rate", choices=("model", "original"), default="model")
+    results.add_argument(
+        "--rate",
+        choices=("model", "original"),
+        default="model",
+        help="11025 Hz, or the recording's (48000 Hz for an odd one such as 44056 Hz)",
+    )
     results.add_argument("--bits", type=int, choices=BITS, default=32)
     results.add_argument("--video", action="store_true", help="a film a source")
     results.add_argument("--map", action="store_true", help="Sound of Pixels' map of the sound")

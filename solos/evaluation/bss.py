@@ -27,6 +27,14 @@ _RESIDUAL = 1e-10  # relative, allowed to Levinson's recursion (about 1e-12 for 
 _RIDGE = 1e-15  # relative to a reference's energy; added where references are linearly dependent
 
 
+def memory(n_src: int) -> int:
+    """Bytes of a segment's G, (512 n_src)² float64: its factor, the largest thing held, has half.
+
+    Where references are linearly dependent, G itself and copies of it are: four times that.
+    """
+    return 8 * (TAPS * n_src) ** 2
+
+
 @torch.inference_mode()
 def component_energies(references: Tensor, estimates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Energies of target, interference and artifacts, each (S, R, n_src).

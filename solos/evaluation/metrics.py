@@ -26,12 +26,13 @@ import torch
 from mir_eval.separation import bss_eval_sources
 from numpy.typing import ArrayLike, NDArray
 
-from solos.evaluation.bss import component_energies
+from solos.evaluation.bss import TAPS, component_energies, memory
 
 _WINDOW = 512  # samples, of PES
 _AT_SILENCE = 1e-6  # energy relative to the mixture's mean
 _LEAST = 1e-10
 _MOST_SOURCES = 100
+_MOST_MEMORY = 4 << 30  # bytes that BSS Eval's correlations may take: those of 45 sources
 
 
 class BssEval(NamedTuple):
@@ -66,9 +67,11 @@ def bss_eval(
 
     Raises:
         ValueError: shapes that don't match, no samples, more sources than samples or than 100, or
-            values that aren't finite.
+            values that aren't finite; or more than 45 that are not silent, as (512 n_src)² float64
+            would take more than 4 GiB. (A few times that, where references are dependent.)
     """
     references, estimates = _checked(references, estimates)
+    _require_room(references)
     segments = references.reshape(-1, *references.shape[-2:])
     rows = estimates.reshape(len(segments), -1, *segments.shape[1:])
     scores = np.full((3, *rows.shape[:3]), np.nan)
@@ -79,11 +82,31 @@ def bss_eval(
             places = np.ix_(alike, range(rows.shape[1]), heard)
             every = alike.all() and heard.all()  # as a rule: nothing is copied
             waves = (segments, rows) if every else (segments[alike][:, heard], rows[places])
-            tensors = [torch.from_numpy(_unit(part)).to(device) for part in waves]
             with _limited(threads):
-                scores[:, *places] = _ratios(*component_energies(*tensors))
+                scores[:, *places] = _in_groups(*waves, device)
     scores[:, ~rows.any(axis=-1)] = np.nan
     return BssEval(*scores.reshape(3, *estimates.shape[:-1]))
+
+
+def _in_groups(references: NDArray, estimates: NDArray, device: torch.device | str) -> NDArray:
+    """SDR, SIR and SAR, (3, S, R, n_src), of as many segments at a time as there is room for."""
+    size = max(1, _MOST_MEMORY // memory(references.shape[1]))
+    found = []
+    for first in range(0, len(references), size):
+        waves = (part[first : first + size] for part in (references, estimates))
+        tensors = [torch.from_numpy(_unit(part)).to(device) for part in waves]
+        found.append(_ratios(*component_energies(*tensors)))
+    return np.concatenate(found, axis=1)
+
+
+def _require_room(references: NDArray) -> None:
+    """Refuse what would take more memory than machines have, before any of it is taken."""
+    n_src = int(references.any(axis=-1).sum(axis=-1).max())
+    if memory(n_src) > _MOST_MEMORY:
+        raise ValueError(
+            f"BSS Eval of {n_src} sources takes {memory(n_src) / 2**30:.1f} GiB and more, as its "
+            f"filters are of {TAPS} taps each: {_MOST_MEMORY >> 30} GiB are the most that is tried"
+        )
 
 
 @contextmanager
@@ -103,6 +126,7 @@ def mir_eval_bss(*, references: ArrayLike, estimates: ArrayLike) -> BssEval:
     For one segment, in which nothing is silent; SIR of a single source is +inf here too.
     """
     references, estimates = _checked(references, estimates)
+    _require_room(references)
     rows = estimates.reshape(-1, *references.shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is deprecated: its version is pinned

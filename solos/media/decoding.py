@@ -15,12 +15,22 @@ from numpy.typing import NDArray
 
 from solos.media.clock import Clock
 from solos.media.errors import DOUBTFUL, MACHINES, MediaError, failure
-from solos.media.facts import Facts, chunk_share, lacking
-from solos.media.opening import decodable, duration_said, opened, packets
+from solos.media.extent import doubt, extent
+from solos.media.facts import Facts, lacking
+from solos.media.opening import (
+    decodable,
+    duration_promised,
+    duration_said,
+    end_of,
+    opened,
+    packets,
+    time_zero,
+)
 from solos.media.track import COMMON_RATE, Track, is_odd
 
 _BLOCK = 1 << 17  # samples that are handed on at a time, about
-_COUNTED = ("flac", "au", "wv")  # formats that say how many samples they hold
+_COUNTED = ("flac", "au", "wv", "tta")  # formats that say how many samples they hold
+_EVEN = ("wav", "aiff", "w64", "caf")  # whose bytes are in proportion to their samples
 _TOLERANCE = 0.03  # seconds by which timestamps may tremble
 
 
@@ -50,11 +60,13 @@ class Sound:
         self._stream = container.streams.audio[0]
         self._packed = _Packed()
         self._lost = 0.0  # seconds that could not be decoded since the last frame
+        self._reached = 0.0  # seconds at which the last packet of any stream ends
         self._frames = self._decode()
         with decodable():
             self._first = next(self._frames, None)
         if self._first is None:
-            raise MediaError("no_audio", "the audio stream holds nothing that can be decoded")
+            why = "the audio stream holds nothing that can be decoded"
+            raise MediaError("no_audio", why + doubt(path))
         frame = self._first
         self.rate = COMMON_RATE if is_odd(frame.sample_rate) else frame.sample_rate
         self.seconds_said = duration_said(container)
@@ -80,7 +92,7 @@ class Sound:
                 held, size = [], 0
         if held:
             yield np.concatenate(held, axis=1)
-        self.facts.promised = self._promise()
+        self._note_promises()
 
     def _placed(self) -> Iterator[NDArray[np.float32]]:
         """Samples in their places: what is contiguous flows on, other times are kept."""
@@ -127,8 +139,11 @@ class Sound:
         yield held, count
 
     def _decode(self) -> Iterator[av.AudioFrame]:
-        errors = []
-        for packet in packets(self._container, self._stream, errors):
+        errors, zero = [], time_zero(self._container)
+        for packet in packets(self._container, errors=errors):
+            self._reached = max(self._reached, end_of(packet) - zero)
+            if packet.stream.index != self._stream.index:  # as its last, empty one has it too
+                continue
             try:
                 yield from packet.decode()
             except av.FFmpegError as error:
@@ -139,15 +154,18 @@ class Sound:
                     self._lost += float((packet.duration or 0) * packet.time_base)
         self.facts.unread = bool(errors)
 
-    def _promise(self) -> float:
-        """Seconds that the file says of its sound, where it holds less."""
-        seconds, share = self.facts.seconds, chunk_share(self._path)
-        if share > 1:
-            return lacking(seconds, seconds * share, exact=True)
-        said = self.seconds_said
-        if self._container.streams.video:  # whose duration it may be
-            said = float((self._stream.duration or 0) * self._stream.time_base)
-        return lacking(seconds, said, exact=self._container.format.name in _COUNTED)
+    def _note_promises(self) -> None:
+        """What the file says of its sound, where it holds less."""
+        facts, found = self.facts, extent(self._path)
+        exact, reached = self._container.format.name in _COUNTED, facts.seconds
+        if self._container.streams.video:  # the sound of a film may end before it
+            reached = max(reached, self._reached)
+        facts.promised = lacking(reached, duration_promised(self._container), exact=exact)
+        by_bytes = lacking(facts.seconds, facts.seconds * found.share, exact=True)
+        if by_bytes and self._container.format.name in _EVEN:
+            facts.promised = by_bytes
+        elif by_bytes or found.share == 1:  # a few bytes more or less are a matter of headers
+            facts.cut_off = found.why
 
 
 class _Packed:

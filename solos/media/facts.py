@@ -1,8 +1,6 @@
 """What is remarkable about a sound, found by the same code whoever reads it."""
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +13,48 @@ _LARGEST = 1e12  # of what can be a sample: whole numbers of 32 bits stored as f
 _CLIPPED = 10  # samples at full scale from which a file is called clipped
 _LOUD = 1.1  # of full scale: what lossy codecs overshoot by goes unremarked
 _CANCELLED = 1e-3  # of the channels' mean energy: their mix is 30 dB below them
+_WINDOW, _STRETCH = 0.25, 1.0  # seconds looked at at a time, and from which it is no accident
+_FAINT = 1e-3  # of full scale: the noise of a pause may be anything
 _BRIEF = 0.1  # seconds that may be missing where samples are counted
 _SHIFT = 0.1  # seconds by which the joints of a file may overlap
+
+
+@dataclass
+class _Phase:
+    """Where a sound's channels cancel each other for a second or more."""
+
+    seconds: float = 0.0
+    first: float = 0.0
+    last: float = 0.0
+    """When the first such stretch begins, and the last one ends."""
+    _window: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    _run: float = 0.0
+    _run_from: float = 0.0
+
+    def note(self, energy: float, mixed: float, start: float, seconds: float) -> None:
+        """Take note of the energy of ``seconds``, the channels' mean and that of their mix."""
+        length, loud, left = self._window
+        length, loud, left = length + seconds, loud + energy, left + mixed
+        self._window = (length, loud, left)
+        if length < _WINDOW:
+            return
+        self._window = (0.0, 0.0, 0.0)
+        if loud < _FAINT**2 * length:  # a pause says nothing
+            return
+        end = start + seconds
+        if left >= _CANCELLED * loud:
+            self._run = 0.0
+            return
+        self._run_from = self._run_from if self._run else end - length
+        self._run += length
+        if self._run >= _STRETCH:
+            is_new = self._run - length < _STRETCH
+            self.first = self.first if self.seconds else self._run_from
+            self.seconds += self._run if is_new else length
+            self.last = end
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s, between {self.first:.1f} s and {self.last:.1f} s"
 
 
 @dataclass
@@ -26,7 +64,9 @@ class Facts:
     seconds: float = 0.0
     """How long it is."""
     promised: float = 0.0
-    """How long its file says it is; 0 where it does not."""
+    """How long its file says it is, where that is more; else 0."""
+    cut_off: str = ""
+    """How one sees that its file is cut off, where that does not say how long it was to be."""
     peak: float = 0.0
     """Of the largest sample of any channel; 1 is full scale."""
     undecodable: int = 0
@@ -44,6 +84,7 @@ class Facts:
     _energy: float = 0.0
     _mixed: float = 0.0
     _mix_peak: float = 0.0
+    _phase: _Phase = field(default_factory=_Phase)
 
     def note(self, block: NDArray[np.float32], start: float, rate: int) -> NDArray[np.float32]:
         """Take note of samples as they are stored, (channels, n), from ``start`` seconds on.
@@ -59,16 +100,24 @@ class Facts:
             self._bad_to = start + (places[-1] + 1) / rate
             self._bad += len(places)
             block = np.where(good, block, np.float32(0))
-        self._measure(block)
+        if block.size:
+            self._measure(block, start, rate)
         return block
 
-    def _measure(self, block: NDArray[np.float32]) -> None:
+    def _measure(self, block: NDArray[np.float32], start: float, rate: int) -> None:
         level, mix = np.abs(block), block.mean(axis=0)
         self.peak = max(self.peak, float(level.max(initial=0)))
         self._full += int((level >= FULL).sum())
         self._mix_peak = max(self._mix_peak, float(np.abs(mix).max(initial=0)))
-        self._energy += float(np.square(block, dtype=np.float64).sum()) / max(1, len(block))
-        self._mixed += float(np.square(mix, dtype=np.float64).sum())
+        size = max(1, rate // 10)
+        places = range(0, len(mix), size)
+        energies = np.add.reduceat(np.square(block, dtype=np.float64).mean(axis=0), places)
+        mixed = np.add.reduceat(np.square(mix, dtype=np.float64), places)
+        self._energy += float(energies.sum())
+        self._mixed += float(mixed.sum())
+        for place, energy, left in zip(places, energies.tolist(), mixed.tolist(), strict=True):
+            seconds = min(size, len(mix) - place) / rate
+            self._phase.note(energy / rate, left / rate, start + place / rate, seconds)
 
     @property
     def healed(self) -> bool:
@@ -85,6 +134,8 @@ class Facts:
         found = []
         if self.promised:
             found.append(f"ends at {self.seconds:.1f} s of the {self.promised:.1f} s promised")
+        elif self.cut_off:
+            found.append(f"ends at {self.seconds:.1f} s: {self.cut_off}")
         if self.unread:
             found.append(f"can't be read beyond {self.seconds:.1f} s")
         if self.undecodable:
@@ -100,6 +151,8 @@ class Facts:
             found.append("has channels that cancel each other: their mix is silent")
         elif self.seconds and self._mix_peak < SILENCE:
             found.append(f"is silent: no sample reaches {SILENCE:g}")
+        elif self._phase.seconds:
+            found.append(f"has channels that cancel each other for {self._phase}")
         if self.peak > _LOUD:
             found.append(f"reaches {self.peak:.3g} of full scale")
         elif self._full >= _CLIPPED:
@@ -115,22 +168,3 @@ def lacking(seconds: float, promised: float, *, exact: bool) -> float:
     """
     allowed = _BRIEF if exact else max(1.0, 0.05 * promised)
     return promised if promised - seconds > allowed else 0.0
-
-
-def chunk_share(path: Path) -> float:
-    """How many times as many bytes of samples a WAV or AIFF promises as it holds, at least 1.
-
-    FFmpeg and libsndfile both take what is there, and do not say that it is a part. What is written
-    into a pipe promises nothing: 0, or all that the field can say.
-    """
-    with path.open("rb") as stream:
-        head = stream.read(12)
-        order = {b"RIFF": "little", b"RF64": "little", b"FORM": "big"}.get(head[:4])
-        while order and len(head := stream.read(8)) == 8:
-            size = int.from_bytes(head[4:], order)
-            if head[:4] in (b"data", b"SSND"):
-                there = path.stat().st_size - stream.tell()
-                streamed = size >= 0x7FFF0000 or not there
-                return 1.0 if streamed else max(1.0, size / there)
-            stream.seek(size + size % 2, os.SEEK_CUR)
-    return 1.0

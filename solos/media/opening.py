@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 
 from solos.media.errors import DOUBTFUL, MACHINES, MediaError, failure
+from solos.media.extent import doubt, extent
 
 BARE = ("mp3", "aac", "ac3", "eac3")
 """Formats that are a codec's frames and no more: what they say of time is reckoned by FFmpeg."""
@@ -16,6 +17,11 @@ BARE = ("mp3", "aac", "ac3", "eac3")
 def locator(path: Path) -> str:
     """A file's name as FFmpeg takes it for nothing else: no option, protocol or address."""
     return f"file:{path.absolute()}"
+
+
+def path_of(container: av.container.InputContainer) -> Path:
+    """The file that a container was opened from."""
+    return Path(container.name.removeprefix("file:"))
 
 
 @contextmanager
@@ -31,7 +37,7 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
         raise MediaError("missing", "the file is not there") from None
     except (av.FFmpegError, OSError) as error:
         reason = f"not a media file, or cut off before its index ({error.strerror or error})"
-        raise failure("unreadable", error.errno, reason) from None
+        raise failure("unreadable", error.errno, reason + doubt(path)) from None
     with container:
         if container.format.name == "tty":  # what FFmpeg makes of any .txt: a film of letters
             raise MediaError("unreadable", "a text, not a media file")
@@ -81,6 +87,24 @@ def duration_said(container: av.container.InputContainer) -> float:
         return seconds
     rate = container.streams.audio[0].codec_context.bit_rate or 0
     return seconds if seconds * rate / 8 > 1.02 * container.size else 0.0
+
+
+def duration_promised(container: av.container.InputContainer) -> float:
+    """:func:`duration_said`, where a file that is shorter is a part; else 0.
+
+    An ASF may count a late start twice; an AVI out of a pipe says what stood there at first.
+    """
+    kind = container.format.name
+    if kind == "asf" or (kind == "avi" and extent(path_of(container)).open_ended):
+        return 0.0
+    return duration_said(container)
+
+
+def end_of(packet: av.Packet) -> float:
+    """Seconds, by the file's timestamps, at which what a packet holds ends; 0 for empty ones."""
+    if packet.pts is None or not packet.size:
+        return 0.0
+    return float((packet.pts + (packet.duration or 0)) * packet.time_base)
 
 
 def packets(

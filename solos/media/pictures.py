@@ -78,9 +78,9 @@ def at_frame_rate(stream: ffmpeg.Stream) -> ffmpeg.Stream:
     return stream.filter("fps", fps=FRAME_RATE, start_time=0, round="up")
 
 
-def unequal_ends(n_frames: int, seconds: float) -> str:
-    """A remark where pictures end more than a second before or after ``seconds`` of sound."""
-    lacking = seconds - n_frames / FRAME_RATE
+def unequal_ends(seen: float, heard: float) -> str:
+    """A remark where ``seen`` seconds of pictures end more than one before or after the sound."""
+    lacking = heard - seen
     if abs(lacking) <= 1.0:
         return ""
     return f"the video ends {abs(lacking):.1f} s {'before' if lacking > 0 else 'after'} the audio"

@@ -8,7 +8,8 @@ import numpy as np
 
 from solos.media.errors import MediaError
 from solos.media.opening import (
-    duration_said,
+    duration_promised,
+    end_of,
     is_discontinuous,
     opened,
     packets,
@@ -34,6 +35,8 @@ class Probe:
     """The ffmpeg filters, with arguments, that turn a stored picture to how it is shown."""
     late: float = 0.0
     """Seconds that ffmpeg would lose when it reads the pictures alone (see :func:`_late`)."""
+    rate: int = 0
+    """Hz of the sound; 0 without any."""
 
 
 def probe(path: Path) -> Probe:
@@ -43,16 +46,17 @@ def probe(path: Path) -> Probe:
         MediaError: it is missing, or no media file (or one cut before its index).
     """
     with opened(path) as container:
-        duration = duration_said(container)
+        duration = duration_promised(container)
         audio = bool(container.streams.audio)
+        rate = container.streams.audio[0].rate or 0 if audio else 0
         video = [stream for stream in container.streams.video if not _is_cover(stream)]
         if not video:
-            return Probe(duration, audio, 0, 0)
+            return Probe(duration, audio, 0, 0, rate=rate)
         stored, matrix = _first_picture(container, video[0])
         turned = abs(matrix[0, 1]) > abs(matrix[0, 0])
         shown = stored[::-1] if turned else stored
         turns, late = _turns(matrix, turned), _late(container, video[0])
-        return Probe(duration, audio, *shown, stored, turns, late)
+        return Probe(duration, audio, *shown, stored, turns, late, rate)
 
 
 def _late(container: av.container.InputContainer, stream: av.VideoStream) -> float:
@@ -92,6 +96,20 @@ def _turns(matrix: np.ndarray, turned: bool) -> tuple[tuple[str, ...], ...]:
     return tuple(turns + ([("vflip",)] if down < 0 else []))
 
 
+def ends(path: Path) -> tuple[float, float]:
+    """Seconds at which the pictures and the sound of an MP4 with both end, by its own account.
+
+    Raises:
+        MediaError: as :func:`probe`.
+    """
+    with opened(path) as container:
+        streams = container.streams.video[0], container.streams.audio[0]
+        video, audio = (
+            float(((it.start_time or 0) + (it.duration or 0)) * it.time_base) for it in streams
+        )
+        return video, audio
+
+
 def check_complete(path: Path) -> Probe:
     """Like :func:`probe`, but reads the file to its end, still without decoding it.
 
@@ -101,16 +119,9 @@ def check_complete(path: Path) -> Probe:
     found = probe(path)
     with opened(path) as container:
         start = time_zero(container)
-        reached = max((_end(packet) for packet in packets(container)), default=0.0) - start
+        reached = max((end_of(packet) for packet in packets(container)), default=0.0) - start
     require_reach(reached, found)
     return found
-
-
-def _end(packet: av.Packet) -> float:
-    """Seconds into the file at which what a packet holds ends; 0 for the empty last ones."""
-    if packet.pts is None or not packet.size:
-        return 0.0
-    return float((packet.pts + (packet.duration or 0)) * packet.time_base)
 
 
 def _is_cover(stream: av.VideoStream) -> bool:

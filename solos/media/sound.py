@@ -7,7 +7,7 @@ import math
 import os
 import wave
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
@@ -31,7 +31,8 @@ BLOCK = 1 << 19
 """Samples read and resampled at a time, about."""
 _ZERO_CROSSINGS, _ROLLOFF, _BETA = 64, 0.9475937167399596, 14.769656459379492
 # A long Kaiser window (librosa's "kaiser_best"): flat to 0.2 dB up to 5.2 kHz of 5.5.
-_LOSSLESS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "FLAC")
+_LOSSLESS = {b"RIFF": ("WAV", "WAVEX"), b"RF64": ("RF64",), b"riff": ("W64",)}
+_LOSSLESS |= {b"FORM": ("AIFF",), b"fLaC": ("FLAC",)}  # how files begin, libsndfile's names
 _LARGEST_WAV = 2**31  # bytes, with room for a container's error: a header counts up to 2^32
 
 
@@ -66,13 +67,21 @@ def decode(path: Path, folder: Path) -> tuple[Path, str]:
 
 
 def _plain_kind(path: Path) -> tuple[int, int, int] | None:
-    """Rate, channels and samples of a file that libsndfile reads without loss."""
+    """Rate, channels and samples of a file that libsndfile reads without loss.
+
+    It is not asked of others: the library that it reads MP3 by writes to standard error.
+    """
+    kinds: tuple[str, ...] = ()
+    with suppress(OSError), path.open("rb") as stream:
+        kinds = _LOSSLESS.get(stream.read(4), ())
+    if not kinds:
+        return None
     try:
         about = soundfile.info(os.fsencode(path))
     except soundfile.LibsndfileError:
         return None
     same = (about.samplerate, about.channels, about.frames)
-    return same if about.format in _LOSSLESS else None
+    return same if about.format in kinds else None
 
 
 def hear(path: Path, subject: str = "") -> tuple[NDArray[np.float32], list[str]]:

@@ -1,16 +1,17 @@
 """A piece of URMP as the evaluation reads it: parts at 11025 Hz, each player's pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from solos import SAMPLE_RATE, SEGMENT
+from solos import FRAME_RATE, SAMPLE_RATE, SEGMENT
 from solos.config.data import Aspect, Extract
 from solos.datasets.urmp import Piece
 from solos.errors import UserError
 from solos.media.crops import Boxes, equal_boxes
 from solos.media.errors import ENVIRONMENT, MediaError
+from solos.media.extent import extent
 from solos.media.pictures import extract_crops, unequal_ends
 from solos.media.probe import probe
 from solos.media.sound import hear, write_audio
@@ -88,10 +89,14 @@ def prepare_audio(piece: Piece, folder: Path) -> tuple[int, str]:
     heard = [hear(part.path, f"part {part.index} ({part.instrument})") for part in piece.parts]
     waves = [wave for wave, _ in heard]
     mix, notes = hear(piece.mix, "the mixture") if piece.mix else (None, [])
-    length = min(len(wave) for wave in [*waves, *([] if mix is None else [mix])])
-    if length < SHORTEST:
-        raise MediaError("too_short", f"{length} samples, fewer than {SHORTEST}")
     notes = [*(remark for _, remarks in heard for remark in remarks), *notes]
+    files = {part.path.name: len(wave) for part, wave in zip(piece.parts, waves, strict=True)}
+    files |= {} if mix is None else {piece.mix.name: len(mix)}
+    length = min(files.values())
+    if length < SHORTEST:
+        raise MediaError("too_short", "; ".join([_too_short(files), *notes]))
+    if max(files.values()) - length > 0.1 * SAMPLE_RATE:
+        notes.append(f"lengths differ by {(max(files.values()) - length) / SAMPLE_RATE:.1f} s: cut")
     notes += _remarks(waves, mix, length)
     total = np.sum([wave[:length] for wave in waves], axis=0)
     write_audio(folder / "mix.wav", total if mix is None else mix[:length])
@@ -100,17 +105,23 @@ def prepare_audio(piece: Piece, folder: Path) -> tuple[int, str]:
     return length, "; ".join(notes)
 
 
+def _too_short(files: Mapping[str, int]) -> str:
+    """Which of a piece's files, of so many samples each."""
+    short = [
+        f"{name} has {count} samples ({count / SAMPLE_RATE:.3f} s)"
+        for name, count in files.items()
+        if count < SHORTEST
+    ]
+    return f"{', '.join(short)}: {SHORTEST} are needed at {SAMPLE_RATE} Hz"
+
+
 def _remarks(waves: Sequence[np.ndarray], mix: np.ndarray | None, length: int) -> list[str]:
-    notes = []
-    lengths = [len(wave) for wave in waves] + ([] if mix is None else [len(mix)])
-    if max(lengths) - length > 0.1 * SAMPLE_RATE:
-        notes.append(f"lengths differ by {(max(lengths) - length) / SAMPLE_RATE:.1f} s: cut")
     if mix is None:
-        return [*notes, "no AuMix file: the mixture is the sum of the parts"]
+        return ["no AuMix file: the mixture is the sum of the parts"]
     excess = np.abs(mix[:length] - np.sum([wave[:length] for wave in waves], axis=0)).max()
     if excess > MIX_TOLERANCE:
-        notes.append(f"the mixture differs from the sum of the parts by up to {excess:.2g}")
-    return notes
+        return [f"the mixture differs from the sum of the parts by up to {excess:.2g}"]
+    return []
 
 
 def prepare_frames(
@@ -145,4 +156,7 @@ def prepare_frames(
             raise UserError(f"urmp.crops: part {k} of {piece.name} reaches out of its {size} video")
     archives = [folder / f"{part.index}.zip" for part in piece.parts]
     n_frames, complaint = extract_crops(piece.video, places, archives, settings, aspect)
-    return "; ".join(filter(None, (unequal_ends(n_frames, seconds), complaint)))
+    ends = unequal_ends(n_frames / FRAME_RATE, seconds)
+    cut_off = extent(piece.video).why
+    cut_off = f"of the video, {cut_off}" if cut_off else ""
+    return "; ".join(filter(None, (ends, cut_off, complaint)))

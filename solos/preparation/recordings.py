@@ -63,7 +63,7 @@ def extract(
     if aspect:
         height, width = read_frames(folder / "frames.zip", [0]).shape[1:3]
         about |= {"width": width, "height": height}
-        ends = unequal_ends(n_frames, duration)
+        ends = unequal_ends(n_frames / FRAME_RATE, duration)
     return about | {"reason": "; ".join(filter(None, (complaint, *facts.remarks(), ends)))}
 
 
