@@ -8,6 +8,7 @@ before the code was changed; what it made would be kept under the key of what it
 import logging
 import os
 import platform
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -86,16 +87,22 @@ def connected(parallel: Parallel, jobs: int) -> Iterator[tuple[Callable, Callabl
     Raises:
         UserError: the engine is not installed, or no cluster is there.
     """
-    begin, workers = CONNECT[parallel.backend](parallel.address, jobs)
+    connect = CONNECT[parallel.backend]
+    begin, workers, close = connect(parallel.address, jobs)
     work = Path.cwd() / ".work"
     work.mkdir(exist_ok=True)
-    with NamedTemporaryFile(dir=work, prefix="run-") as token:
-        site = Site(str(Path.cwd()), token.name, CODE)
+    try:
+        with NamedTemporaryFile(dir=work, prefix="run-") as token:
+            site = Site(str(Path.cwd()), token.name, CODE)
 
-        def submit(function: Callable, item: object) -> Future:
-            return begin(site, cloudpickle.dumps((function, item)))
+            def submit(function: Callable, item: object) -> Future:
+                return begin(site, cloudpickle.dumps((function, item)))
 
-        yield submit, workers, partial(_result, parallel)
+            yield submit, workers, partial(_result, parallel)
+    except BaseException:
+        connect.cache_clear()
+        close()  # what is under way, no one waits for
+        raise
 
 
 def _result(parallel: Parallel, future: Future) -> object:
@@ -138,7 +145,7 @@ def _unreachable(address: str, error: Exception) -> UserError:
 
 
 @cache
-def _dask(address: str | None, jobs: int) -> tuple[Callable, Callable]:
+def _dask(address: str | None, jobs: int) -> tuple[Callable, Callable, Callable]:
     """A cluster that is named here or in Dask's own configuration, or one of this machine."""
     try:
         import dask  # noqa: PLC0415
@@ -146,14 +153,18 @@ def _dask(address: str | None, jobs: int) -> tuple[Callable, Callable]:
     except ImportError:
         raise _missing("dask") from None
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"})
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    logging.getLogger("distributed.utils").setLevel(
+        logging.CRITICAL
+    )  # tracebacks of a lost cluster
     named = address or dask.config.get("scheduler-address", None)
-    try:
-        if named:
+    if named:
+        try:
             client = Client(named, timeout=TIMEOUT)
-        else:
-            client = Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
-    except (OSError, ValueError) as error:
-        raise _unreachable(named, error) from error
+        except (OSError, ValueError) as error:
+            raise _unreachable(named, error) from error
+    else:
+        client = Client(n_workers=jobs, threads_per_worker=1, dashboard_address=":0")
 
     def workers() -> int:
         threads = client.nthreads().values()
@@ -166,11 +177,28 @@ def _dask(address: str | None, jobs: int) -> tuple[Callable, Callable]:
 
     if not workers():
         log.warning("parallel.address: %s: waiting for its first worker", named)
-    return partial(client.get_executor(pure=False).submit, call), workers
+
+    def begin(site: Site, work: bytes) -> Future:
+        future = Future()
+        remote = client.submit(call, site, work, pure=False)
+        remote.add_done_callback(partial(_pass_on, future))
+        return future
+
+    return begin, workers, client.close
+
+
+def _pass_on(future: Future, remote: "distributed.Future") -> None:  # noqa: F821
+    """What became of a call, as a future of the standard library. (Dask's own executor would print
+    what the end of this process interrupts.)
+    """
+    try:
+        future.set_result(remote.result())
+    except BaseException as error:
+        future.set_exception(error)
 
 
 @cache
-def _ray(address: str | None, jobs: int) -> tuple[Callable, Callable]:
+def _ray(address: str | None, jobs: int) -> tuple[Callable, Callable, Callable]:
     """A cluster that is named here or by Ray's own variable, or one of this machine."""
     try:
         import ray  # noqa: PLC0415
@@ -179,6 +207,7 @@ def _ray(address: str | None, jobs: int) -> tuple[Callable, Callable]:
     named = address or os.environ.get("RAY_ADDRESS")
     options = {"address": named} if named else {"address": "local", "num_cpus": jobs}
     try:
+        _knock(named or "local")
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         raise _unreachable(named, error) from error
@@ -187,9 +216,16 @@ def _ray(address: str | None, jobs: int) -> tuple[Callable, Callable]:
     def begin(site: Site, work: bytes) -> Future:
         return remote.remote(site, work).future()
 
-    return begin, lambda: int(ray.cluster_resources().get("CPU", 0))
+    return begin, lambda: int(ray.cluster_resources().get("CPU", 0)), ray.shutdown
+
+
+def _knock(address: str) -> None:
+    """Raise an error soon where nobody listens, which Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), TIMEOUT).close()
 
 
 CONNECT = {"dask": _dask, "ray": _ray}
-"""Of an address and a number of workers where there is none: how a call begins, and how many
-workers there are."""
+"""Of an address and, if there is none, a number of workers: what begins a call, says how many
+workers there are, and ends the connection."""
