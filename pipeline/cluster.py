@@ -1,94 +1,66 @@
-"""Clusters of Dask and of Ray: how this process hands calls to them, and what their workers do.
+"""Clusters of Dask and of Ray, as engines: what runs in the process whose calls they take.
 
-A call travels as bytes, and is read only where all is as it is here: the folder of the run, under
-its path, and this very code. A worker that lives for days may have been started elsewhere, or
-before the code was changed; what it made would be kept under the key of what it should have made.
+(joblib's own backends for them are not used: Dask's waits for ever where a call has killed its
+workers, and Ray's yields nothing before all is done, so no progress shows.)
 """
 
 import logging
 import os
-import platform
 import socket
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import chdir, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import NamedTuple
 
 import cloudpickle
 
+from pipeline.calls import CODE, Site, call
 from solos.config.params import Parallel
 from solos.errors import UserError
-from solos.storage.files import file_hash, fingerprint
 
 TIMEOUT = 10.0
 """Seconds to reach a cluster."""
+FIRST = partial(wait, return_when=FIRST_COMPLETED)
 AGAIN = "run the same command again to go on"
 log = logging.getLogger(__name__)
 
 
-def _code() -> str:
-    """What this process runs: Python, and the project as it was when this file was imported."""
-    root = Path(__file__).parents[1]
-    files = [path for name in ("solos", "pipeline") for path in sorted((root / name).rglob("*.py"))]
-    return fingerprint(sys.version_info[:2], [file_hash(path) for path in files])
+class Engine(NamedTuple):
+    """What takes calls; here, as another process or on other machines, it looks the same."""
+
+    submit: Callable[[Callable, object], Future]
+    """Begins ``function(item)``. Of what it returns, ``done()`` says whether it has ended."""
+    workers: Callable[[], int]
+    """How many there are: a cluster may grow and shrink."""
+    first: Callable[[Iterable[Future]], object] = FIRST
+    """Waits until one has ended."""
+    result: Callable[[Future], object] = Future.result
 
 
-CODE = _code()
+class Cluster(NamedTuple):
+    """A connection: as :class:`Engine`, but for calls and answers as bytes."""
 
-
-@dataclass(frozen=True)
-class Site:
-    """What a worker has to have in common with the process whose calls it takes."""
-
-    folder: str
-    """Where relative paths begin."""
-    token: str
-    """A file in it that this run wrote: not another clone under the same path."""
-    code: str
-
-    def check(self) -> None:
-        """Raise UserError where this worker is elsewhere, or other."""
-        if not Path(self.token).exists():
-            raise UserError(
-                f"a worker on {platform.node()} does not see {self.folder}: all machines need the "
-                "folder of the run, under the same path"
-            )
-        if self.code != CODE:
-            raise UserError(
-                f"a worker on {platform.node()} runs other code or another Python than this run: "
-                f"end the workers, start them anew from the environment of {self.folder}"
-            )
-
-
-def call(site: Site, work: bytes) -> bytes:
-    """In a worker: a function and its argument -> whether it ended well, and its result or error.
-
-    Both as bytes, so that Dask and Ray neither read them nor dress them up.
-    """
-    try:
-        site.check()
-        with chdir(site.folder):
-            function, item = cloudpickle.loads(work)
-            return cloudpickle.dumps((True, function(item)))
-    except Exception as error:
-        error.add_note("".join(traceback.format_exception(error)))
-        return cloudpickle.dumps((False, error))
+    begin: Callable[[Site, bytes], Future]
+    workers: Callable[[], int]
+    first: Callable[[Iterable[Future]], object]
+    close: Callable[[], None]
 
 
 @contextmanager
-def connected(parallel: Parallel, jobs: int) -> Iterator[tuple[Callable, Callable, Callable]]:
-    """``submit``, ``workers`` and ``result`` of :class:`pipeline.engines.Engine`.
+def connected(parallel: Parallel, jobs: int) -> Iterator[Engine]:
+    """An engine that is a cluster.
+
+    Args:
+        jobs: its workers, where it has to be started first.
 
     Raises:
-        UserError: the engine is not installed, or no cluster is there.
+        UserError: it is not installed, there is none, or it is lost on the way.
     """
     connect = CONNECT[parallel.backend]
-    begin, workers, close = connect(parallel.address, jobs)
+    made = connect(parallel.address, jobs)
     work = Path.cwd() / ".work"
     work.mkdir(exist_ok=True)
     try:
@@ -96,27 +68,44 @@ def connected(parallel: Parallel, jobs: int) -> Iterator[tuple[Callable, Callabl
             site = Site(str(Path.cwd()), token.name, CODE)
 
             def submit(function: Callable, item: object) -> Future:
-                return begin(site, cloudpickle.dumps((function, item)))
+                with _lost(parallel):
+                    return made.begin(site, cloudpickle.dumps((function, item)))
 
-            yield submit, workers, partial(_result, parallel)
+            def workers() -> int:
+                with _lost(parallel):
+                    return made.workers()
+
+            def first(running: Iterable[Future]) -> None:
+                with _lost(parallel):
+                    made.first(running)
+
+            def result(future: Future) -> object:
+                with _lost(parallel):
+                    answer = future.result()
+                fine, value = cloudpickle.loads(answer)
+                if fine:
+                    return value
+                raise value
+
+            yield Engine(submit, workers, first, result)
     except BaseException:
         connect.cache_clear()
-        close()  # what is under way, no one waits for
+        made.close()  # what is under way, no one waits for
         raise
 
 
-def _result(parallel: Parallel, future: Future) -> object:
+@contextmanager
+def _lost(parallel: Parallel) -> Iterator[None]:
+    """An error here is the cluster's: a call's own comes as its answer."""
     try:
-        answer = future.result()
-    except Exception as error:  # the cluster's: a call's own comes as an answer
-        raise _lost(parallel, error) from error
-    fine, value = cloudpickle.loads(answer)
-    if fine:
-        return value
-    raise value
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise _explained(parallel, error) from error
 
 
-def _lost(parallel: Parallel, error: Exception) -> UserError:
+def _explained(parallel: Parallel, error: Exception) -> UserError:
     where = f"parallel.address: {parallel.address}: " if parallel.address else ""
     kind, said = type(error).__name__, (str(error).splitlines() or [""])[0]
     if kind in ("KilledWorker", "WorkerCrashedError", "OutOfMemoryError"):
@@ -145,26 +134,24 @@ def _unreachable(address: str, error: Exception) -> UserError:
 
 
 @cache
-def _dask(address: str | None, jobs: int) -> tuple[Callable, Callable, Callable]:
+def _dask(address: str | None, jobs: int) -> Cluster:
     """A cluster that is named here or in Dask's own configuration, or one of this machine."""
     try:
         import dask  # noqa: PLC0415
-        from distributed import Client  # noqa: PLC0415
+        import distributed  # noqa: PLC0415
     except ImportError:
         raise _missing("dask") from None
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"})
     logging.getLogger("distributed").setLevel(logging.WARNING)
-    logging.getLogger("distributed.utils").setLevel(
-        logging.CRITICAL
-    )  # tracebacks of a lost cluster
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # traces of a lost cluster
     named = address or dask.config.get("scheduler-address", None)
     if named:
         try:
-            client = Client(named, timeout=TIMEOUT)
+            client = distributed.Client(named, timeout=TIMEOUT)
         except (OSError, ValueError) as error:
             raise _unreachable(named, error) from error
     else:
-        client = Client(n_workers=jobs, threads_per_worker=1, dashboard_address=":0")
+        client = distributed.Client(n_workers=jobs, threads_per_worker=1, dashboard_address=":0")
 
     def workers() -> int:
         threads = client.nthreads().values()
@@ -178,27 +165,17 @@ def _dask(address: str | None, jobs: int) -> tuple[Callable, Callable, Callable]
     if not workers():
         log.warning("parallel.address: %s: waiting for its first worker", named)
 
-    def begin(site: Site, work: bytes) -> Future:
-        future = Future()
-        remote = client.submit(call, site, work, pure=False)
-        remote.add_done_callback(partial(_pass_on, future))
-        return future
+    def begin(site: Site, work: bytes) -> "distributed.Future":
+        return client.submit(call, site, work, pure=False)
 
-    return begin, workers, client.close
+    def first(running: Iterable["distributed.Future"]) -> None:
+        distributed.wait(list(running), return_when="FIRST_COMPLETED")
 
-
-def _pass_on(future: Future, remote: "distributed.Future") -> None:  # noqa: F821
-    """What became of a call, as a future of the standard library. (Dask's own executor would print
-    what the end of this process interrupts.)
-    """
-    try:
-        future.set_result(remote.result())
-    except BaseException as error:
-        future.set_exception(error)
+    return Cluster(begin, workers, first, client.close)
 
 
 @cache
-def _ray(address: str | None, jobs: int) -> tuple[Callable, Callable, Callable]:
+def _ray(address: str | None, jobs: int) -> Cluster:
     """A cluster that is named here or by Ray's own variable, or one of this machine."""
     try:
         import ray  # noqa: PLC0415
@@ -216,7 +193,10 @@ def _ray(address: str | None, jobs: int) -> tuple[Callable, Callable, Callable]:
     def begin(site: Site, work: bytes) -> Future:
         return remote.remote(site, work).future()
 
-    return begin, lambda: int(ray.cluster_resources().get("CPU", 0)), ray.shutdown
+    def workers() -> int:
+        return int(ray.cluster_resources().get("CPU", 0))
+
+    return Cluster(begin, workers, FIRST, ray.shutdown)
 
 
 def _knock(address: str) -> None:
@@ -227,5 +207,4 @@ def _knock(address: str) -> None:
 
 
 CONNECT = {"dask": _dask, "ray": _ray}
-"""Of an address and, if there is none, a number of workers: what begins a call, says how many
-workers there are, and ends the connection."""
+"""Connects to an address, or starts a cluster of so many workers."""

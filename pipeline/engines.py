@@ -1,24 +1,23 @@
 """Calls of a function spread over workers: threads, processes, a cluster's machines.
 
 All engines are one to the loops over items: what takes a call and gives its future. This process
-alone decides what is begun, in its main thread, a few calls ahead of the workers. (joblib's own
-backends for Dask and Ray are not used: the first waits for ever where a call has killed its
-workers, the second yields nothing before all is done, so it shows no progress.)
+alone decides what is begun, in its main thread, a few calls ahead of the workers.
 """
 
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from multiprocessing.pool import ThreadPool
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 
 from pipeline import cluster
+from pipeline.cluster import Engine
 from pipeline.common import progress
 from solos.config.params import Parallel
 
@@ -33,15 +32,6 @@ MOST = 500
 IDLE = 300
 """Seconds after which a worker that has nothing to do ends."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-
-
-class Engine(NamedTuple):
-    """What calls are handed to."""
-
-    submit: Callable[[Callable, object], Future]
-    workers: Callable[[], int]
-    """How many there are: a cluster may grow and shrink."""
-    result: Callable[[Future], object] = Future.result
 
 
 def run_items(
@@ -74,14 +64,15 @@ def spread(
         running: dict[Future, Key] = {}
 
         def done(room: int) -> Iterator[tuple[Key, Result]]:
-            """What is done by now, and until so many at most are under way."""
+            """What has ended by now, and until so many at most are under way."""
             while running:
-                timeout = 0 if len(running) <= room else None
-                finished = wait(running, timeout, FIRST_COMPLETED).done
-                if not finished:
-                    break
-                for future in finished:
+                ended = [future for future in running if future.done()]
+                for future in ended:
                     yield running.pop(future), engine.result(future)
+                if len(running) <= room:
+                    break
+                if not ended:
+                    engine.first(running)
 
         for key, item in calls:
             running[engine.submit(function, item)] = key
@@ -93,8 +84,8 @@ def spread(
 @contextmanager
 def _engine(parallel: Parallel) -> Iterator[Engine]:
     if parallel.backend in cluster.CONNECT:
-        with cluster.connected(parallel, _jobs(parallel)) as (submit, workers, result):
-            yield Engine(submit, workers, result)
+        with cluster.connected(parallel, _jobs(parallel)) as engine:
+            yield engine
     elif _jobs(parallel) == 1:
         yield Engine(_call, lambda: 0)
     elif parallel.backend == "threading":

@@ -14,6 +14,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import cloudpickle
 import pytest
 import torch
 import yaml
@@ -21,7 +22,7 @@ from closure import ROOT
 from prepared import write_test_set
 from test_media import write_clip
 
-from pipeline import cluster
+from pipeline import calls, cluster, evaluate, extract
 from pipeline.download import COLUMNS
 from pipeline.engines import run_items, spread
 from solos.config.params import Parallel
@@ -294,17 +295,17 @@ def test_workers_with_several_threads_are_refused():
 )
 def test_a_worker_that_is_elsewhere_or_other_does_nothing(change, message, tmp_path):
     (tmp_path / "run-x").touch()
-    site = {"folder": "/the/run", "token": str(tmp_path / "run-x"), "code": cluster.CODE} | change
-    work = cluster.cloudpickle.dumps((pytest.fail, "it was called"))
-    fine, error = cluster.cloudpickle.loads(cluster.call(cluster.Site(**site), work))
+    about = {"folder": "/the/run", "token": str(tmp_path / "run-x"), "code": calls.CODE} | change
+    work = cloudpickle.dumps((pytest.fail, "it was called"))
+    fine, error = cloudpickle.loads(calls.call(calls.Site(**about), work))
     assert not fine and isinstance(error, UserError) and message in str(error)
 
 
 def test_calls_run_in_the_folder_of_the_run(tmp_path, monkeypatch):
     (tmp_path / "run-x").touch()
-    site = cluster.Site(str(tmp_path), str(tmp_path / "run-x"), cluster.CODE)
-    work = cluster.cloudpickle.dumps((os.path.abspath, "data"))
-    answer = cluster.cloudpickle.loads(cluster.call(site, work))
+    here = calls.Site(str(tmp_path), str(tmp_path / "run-x"), calls.CODE)
+    work = cloudpickle.dumps((os.path.abspath, "data"))
+    answer = cloudpickle.loads(calls.call(here, work))
     assert answer == (True, str(tmp_path / "data")) and Path.cwd() != tmp_path
 
 
