@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import cloudpickle
@@ -88,28 +88,34 @@ def wait_for(condition) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture(scope="module")
-def dask(tmp_path_factory):
-    """The address of a scheduler with two worker processes on this machine."""
+@contextmanager
+def started(folder: Path):
+    """A scheduler with two worker processes on this machine: its address, and its process."""
     pytest.importorskip("distributed")
-    folder = tmp_path_factory.mktemp("dask")
     about = folder / "scheduler.json"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
-    started = []
 
-    def start(kind: str, *arguments: str) -> None:
+    def begin(kind: str, *arguments: str) -> subprocess.Popen:
         command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--no-dashboard"]
-        process = subprocess.Popen([*command, *arguments], env=environment(), **quiet)
-        started.append(process)
+        return subprocess.Popen([*command, *arguments], env=environment(), **quiet)
 
-    start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(about))
+    options = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(about))
+    scheduler = begin("scheduler", *options)
     wait_for(about.exists)
     address = json.loads(about.read_text())["address"]
-    start("worker", address, "--nworkers", "2", "--nthreads", "1")
-    yield address
-    for process in reversed(started):
+    workers = begin("worker", address, "--nworkers", "2", "--nthreads", "1")
+    yield address, scheduler
+    for process in (workers, scheduler):
         process.terminate()
-        process.wait(30)
+    for process in (workers, scheduler):
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory):
+    """The address of a cluster."""
+    with started(tmp_path_factory.mktemp("dask")) as (address, _):
+        yield address
 
 
 @pytest.fixture
@@ -221,6 +227,16 @@ def test_two_stages_at_once_make_each_item_once(dask, folder):
 def test_what_the_user_can_put_right_comes_back_as_one_line(dask, folder):
     (folder / "refused.3").touch()
     assert failed(folder, "dask", dask) == "error: data/x.wav is locked: unlock it"
+
+
+def test_a_cluster_that_is_lost_ends_the_stage_in_one_line(folder):
+    with started(folder) as (address, scheduler):
+        process = start(folder, "dask", address)
+        wait_for((folder / "made.log").exists)
+        scheduler.kill()
+        _, errors = process.communicate(timeout=240)
+    assert process.returncode == 1 and "Traceback" not in errors, errors
+    assert f"error: parallel.address: {address}: the dask cluster was lost" in errors
 
 
 def test_stages_write_the_same_bytes(dask, tmp_path, params, mhu_recipe, monkeypatch):

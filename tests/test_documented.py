@@ -32,7 +32,7 @@ PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{n}.md" for n in ("real-data",
 PAGES += ["docs/sharing.md", "docs/fidelity.md", "data/weights/published/README.md"]
 PAGES += [f"data/{name}/README.md" for name in ("source/urmp", "source/notes", "source/weights")]
 PROGRAMS = ("dvc", "make", "solos", "python", "git", "pip", "pytest", "source", "ruff")
-PROGRAMS += ("dask", "ray")
+PROGRAMS += ("dask",)
 VALUES = {
     "FOLDER": "given",
     "PATH": "given",
@@ -54,7 +54,6 @@ ELSEWHERE = {
     r"git restore . && (rm .* && )?dvc repro": "tests/test_end_to_end.py",
     r"pip install .*": "needs the package index",
     r"dask (scheduler|worker .*)": "tests/test_cluster.py, by Python",
-    r"ray start": "starts what stays; tests/test_cluster.py lets Ray start its own",
     r"python docs/curves.py": "draws a full run's curves",
     r"python -m benchmarks.gpu.*": "tests/test_gpu.py, what can be without a GPU",
     r"python tests/random_media.py 500": "tests/test_random_media.py draws 64",
