@@ -5,11 +5,11 @@ alone decides what is begun, in its main thread, a few calls ahead of the worker
 """
 
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
+from itertools import chain, islice
 from multiprocessing.pool import ThreadPool
 from typing import TypeVar
 
@@ -58,8 +58,12 @@ def spread(
     """``(key, function(item))`` for each ``(key, item)``, as they are done.
 
     ``calls`` is read a few ahead of the workers, in the caller's thread. Closing the iterator, or
-    an error of a call, ends the rest.
+    an error of a call, ends the rest. Without calls, no cluster is needed.
     """
+    calls = iter(calls)
+    begun = list(islice(calls, 1))
+    if not begun:
+        return
     with _engine(parallel) as engine:
         running: dict[Future, Key] = {}
 
@@ -74,7 +78,7 @@ def spread(
                 if not ended:
                     engine.first(running)
 
-        for key, item in calls:
+        for key, item in chain(begun, calls):
             running[engine.submit(function, item)] = key
             workers = max(1, engine.workers())
             yield from done(min(workers + min(workers, AHEAD), MOST) - 1)
@@ -136,6 +140,6 @@ def _processes(jobs: int) -> Iterator[Engine]:
     pool = get_reusable_executor(max_workers=jobs, timeout=IDLE, env=limits)
     try:
         yield Engine(pool.submit, lambda: jobs)
-    finally:
-        if sys.exc_info()[0] is not None:
-            pool.shutdown(kill_workers=True)
+    except BaseException:
+        pool.shutdown(kill_workers=True)
+        raise

@@ -197,6 +197,8 @@ def test_an_item_that_kills_its_workers_ends_the_stage_in_one_line(dask, folder)
     (folder / "always.5").unlink()
     run(folder, "dask", dask)
     check(folder / "out")
+    run(folder, "dask", "tcp://127.0.0.1:9", "again")  # all is there: no worker is needed
+    check(folder / "again")
 
 
 def test_a_stage_that_is_killed_goes_on_where_it_was(dask, folder):
