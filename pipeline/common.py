@@ -1,20 +1,18 @@
-"""What all stages share: parameters, parallel loops with a progress bar, errors as one message."""
+"""What all stages share: parameters, progress bars, errors as one message."""
 
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-import joblib
 from tqdm import tqdm
 
 from solos.config.data import HOW_TO_GET_NOTES, HOW_TO_GET_URMP
-from solos.config.params import Parallel, Params, load_params
+from solos.config.params import Params, load_params
 from solos.errors import UserError
 from solos.storage.cache import locked
 
@@ -39,7 +37,6 @@ RENDERED = "data/synthetic/urmp"
 """The miniature's test set, which a stage writes."""
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def run_stage(main: Callable[..., None], *choices: Sequence[str]) -> None:
@@ -146,27 +143,6 @@ def _check_arguments(arguments: Sequence[str], choices: Sequence[Sequence[str]])
     for given, allowed in zip(arguments, choices, strict=True):
         if allowed and given not in allowed:
             raise UserError(f"{given!r} is none of {', '.join(allowed)}")
-
-
-def run_items(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    parallel: Parallel,
-    description: str,
-    total: int | None = None,
-) -> list[Result]:
-    """``[function(item) for item in items]``, spread over workers, with a progress bar.
-
-    Items are taken a few at a time, so they may come from a generator; ``total`` says how many.
-    """
-    if isinstance(items, Sequence):
-        total = len(items)
-    # loky replaces a worker that has grown, which is well, and warns of it as if it were not.
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-    results = joblib.Parallel(
-        n_jobs=parallel.jobs, backend=parallel.backend, return_as="generator"
-    )(joblib.delayed(function)(item) for item in items)
-    return list(progress(results, description, total))
 
 
 def progress(iterable: Iterable[Item], description: str, total: int | None = None) -> tqdm:

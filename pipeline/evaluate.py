@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.common import run_items, run_stage
+from pipeline.common import run_stage
+from pipeline.engines import run_items
 from solos.config.params import Params
 from solos.config.rows import Protocol
 from solos.errors import UserError

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pipeline.common import WORK, run_items
+from pipeline.claims import Making
+from pipeline.common import WORK
 from solos.config.params import Parallel
 from solos.errors import UserError
 from solos.media.errors import ENVIRONMENT, MediaError
@@ -81,11 +82,13 @@ def make_items(
         The table's lines.
     """
     cache = Cache(WORK / place.work)
-    one = partial(_make_one, make=make, cache=cache, lasting=lasting)
-    results = run_items(one, items, parallel, place.title)
+    making = _making(make, cache, lasting)
+    to_make = [(_folder(item), item) for item in items if item.key is not None]
+    made = iter(making.all(to_make, parallel, place.title))
+    results = [_nothing(item) if item.key is None else next(made) for item in items]
     empty(place.output)
     rows = [
-        item.line | _publish(item, result, cache, place.output, one)
+        item.line | _publish(item, result, making, place.output)
         for item, result in zip(items, results, strict=True)
     ]
     if complete:
@@ -99,12 +102,10 @@ def make_items(
     return rows
 
 
-def _publish(
-    item: Item, result: dict, cache: Cache, output: Path, again: Callable[[Item], dict]
-) -> dict:
+def _publish(item: Item, result: dict, making: Making, output: Path) -> dict:
     """Link what was made of an item; its columns. What has vanished meanwhile is made again."""
-    while result["status"] == "ok" and not cache.publish(_folder(item), output):
-        result = again(item)
+    while result["status"] == "ok" and not making.cache.publish(_folder(item), output):
+        result = making.one(_folder(item), item)
     return result
 
 
@@ -112,20 +113,20 @@ def _folder(item: Item) -> str:
     return item_name(item.name, item.key)
 
 
-def _make_one(item: Item, make: Make, cache: Cache, lasting: Callable[[dict], bool] | None) -> dict:
-    """Columns of an item, with ``status`` and ``reason``."""
-    if item.key is None:
-        return {key: item.line[key] for key in ("status", "reason")}
-    attempt = partial(_attempt, item, make)
-    in_place = lasting is not None
-    return cache.make(_folder(item), attempt, lasting=lasting or _is_verdict, in_place=in_place)
+def _nothing(item: Item) -> dict:
+    return {key: item.line[key] for key in ("status", "reason")}
+
+
+def _making(make: Make, cache: Cache, lasting: Callable[[dict], bool] | None) -> Making:
+    compute = partial(_attempt, make)
+    return Making(cache, compute, lasting or _is_verdict, in_place=lasting is not None)
 
 
 def _is_verdict(result: dict) -> bool:
     return result["status"] != ENVIRONMENT
 
 
-def _attempt(item: Item, make: Make, folder: Path) -> dict:
+def _attempt(make: Make, item: Item, folder: Path) -> dict:
     before = [_state(path) for path in item.sources]
     try:
         result = {"status": "ok", "reason": ""} | (make(item.subject, folder) or {})

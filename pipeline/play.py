@@ -6,7 +6,8 @@ Writes ``data/played/solos``: ``index.csv`` and ``audio/<id>.flac``.
 from functools import partial
 from pathlib import Path
 
-from pipeline.common import run_items, run_stage
+from pipeline.common import run_stage
+from pipeline.engines import run_items
 from pipeline.items import Item, Place, make_items
 from solos import notes, synthesis
 from solos.config.params import Params

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from closure import ROOT
 from dvc.cli.parser import get_main_parser
 from joblib import Parallel
@@ -31,6 +32,7 @@ PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{n}.md" for n in ("real-data",
 PAGES += ["docs/sharing.md", "docs/fidelity.md", "data/weights/published/README.md"]
 PAGES += [f"data/{name}/README.md" for name in ("source/urmp", "source/notes", "source/weights")]
 PROGRAMS = ("dvc", "make", "solos", "python", "git", "pip", "pytest", "source", "ruff")
+PROGRAMS += ("dask",)
 VALUES = {
     "FOLDER": "given",
     "PATH": "given",
@@ -51,6 +53,7 @@ ELSEWHERE = {
     r"dvc status": "tests/test_end_to_end.py: `dvc repro` finds nothing to do",
     r"git restore . && (rm .* && )?dvc repro": "tests/test_end_to_end.py",
     r"pip install .*": "needs the package index",
+    r"dask (scheduler|worker .*)": "tests/test_cluster.py, by Python",
     r"python docs/curves.py": "draws a full run's curves",
     r"python -m benchmarks.gpu.*": "tests/test_gpu.py, what can be without a GPU",
     r"python tests/random_media.py 500": "tests/test_random_media.py draws 64",
@@ -165,3 +168,43 @@ def needed(overrides: list[str]) -> list[str]:
     """The profile that a line of the documents on real data is about."""
     real = ("index.", "dataset.music", "pretrained=url", "urmp.sha256")
     return ["data=solos"] if any(o.startswith(real) for o in overrides) else []
+
+
+def block(page: str, language: str, within: str) -> str:
+    """The one block of a page in a language that holds some text."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S)
+    (found,) = (text for text in blocks if within in text)
+    return found
+
+
+def test_the_script_for_slurm_gives_dvc_what_composes(clone, tmp_path, monkeypatch):
+    programs = {"dvc": "printf '%s\\n' \"$@\"", "scontrol": "printf 'n1\\nn2\\n'"}
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    paths = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    script = ["bash", "-c", block("docs/real-data.md", "bash", "#SBATCH")]
+    words = subprocess.check_output(script, env=os.environ | paths, text=True).splitlines()
+    options = get_main_parser().parse_args(words)
+    monkeypatch.chdir(clone)
+    check_overrides(options.set_param, clone)
+    launcher = yaml.safe_load((clone / "composed.yaml").read_text())["launcher"]
+    assert launcher == (
+        "srun torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d --rdzv-id=7 "
+        "--rdzv-endpoint=n1:29500"
+    )
+
+
+def test_the_script_of_a_cluster_prints_its_address(tmp_path):
+    """With a stand-in for Slurm's cluster that takes what the real one takes."""
+    (tmp_path / "dask_jobqueue.py").write_text(
+        "class SLURMCluster:\n"
+        "    scheduler_address = 'tcp://n1:8786'\n"
+        "    def __init__(self, *, cores, processes, memory, walltime):\n"
+        "        assert cores == processes  # a thread each\n"
+        "    def scale(self, *, jobs): pass\n"
+    )
+    (tmp_path / "cluster.py").write_text(block("docs/real-data.md", "python", "SLURMCluster"))
+    command = [sys.executable, "cluster.py"]
+    said = subprocess.check_output(command, cwd=tmp_path, input="\n", text=True)
+    assert said.startswith("tcp://n1:8786\n")

@@ -178,7 +178,7 @@ def test_a_source_that_the_disk_does_not_give_back_is_not_condemned(film, tmp_pa
         listed = [item_of(film)]
         broken.setattr(Path, "open", refuse)
         with pytest.raises(UserError, match=r"film\.mp4 can't be read: Input/output error"):
-            items._attempt(listed[0], MAKE, tmp_path)
+            items._attempt(MAKE, listed[0], tmp_path)
     assert [row["status"] for row in run_extract(film)] == ["ok"]
 
 
@@ -240,14 +240,15 @@ def test_a_reasoned_failure_is_a_line_without_files(tmp_path, monkeypatch):
 def test_a_worker_that_is_killed_ends_the_stage_in_one_line(tmp_path):
     program = """
 import os, signal, sys
-from pipeline import common
+from pipeline.common import run_stage
+from pipeline.engines import run_items
 from solos.config.params import Parallel
 sys.argv = ["stage.py"]
 def main(params):
-    common.run_items(die, [1, 2], Parallel(backend="loky", jobs=2), "x")
+    run_items(die, [1, 2], Parallel(backend="loky", jobs=2), "x")
 def die(_):
     os.kill(os.getpid(), signal.SIGKILL)
-common.run_stage(main)
+run_stage(main)
 """
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     path = os.environ | {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"}

@@ -12,7 +12,7 @@ import soundfile
 from PIL import Image
 
 from pipeline import extract as stage
-from pipeline.items import _make_one
+from pipeline.items import _making
 from solos.config.data import Extract
 from solos.config.params import Parallel
 from solos.errors import UserError
@@ -182,7 +182,7 @@ def extract_one(line: dict, source: Path, work: Path, settings: Extract) -> dict
     """What the stage does with one line of the table of downloads."""
     item = stage.to_item(line, source, settings, "keep")
     make = partial(stage.extract, settings=settings, aspect="keep")
-    return _make_one(item, make, Cache(work), None)
+    return _making(make, Cache(work), None).one(item.name, item)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

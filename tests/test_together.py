@@ -14,7 +14,7 @@ from test_end_to_end import TINY, Clone
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Clone:
-    """A clone with its training set downloaded, and an ffmpeg that takes its time."""
+    """A clone with its training set downloaded, and an ffmpeg that takes its time, or is held."""
     folder = tmp_path_factory.mktemp("together")
     clone = Clone(folder / "clone")
     clone.run("python", "-m", "pipeline.params", *TINY)
@@ -23,7 +23,8 @@ def clone(tmp_path_factory) -> Clone:
     slow = folder / "bin" / "ffmpeg"
     slow.parent.mkdir()
     real = shutil.which("ffmpeg") or clone.run("python", "-c", REAL).strip()
-    slow.write_text(f'#!/bin/sh\nsleep 0.2\nexec "{real}" "$@"\n')
+    held = f'while [ -e "{folder}/hold" ]; do sleep 0.1; done'
+    slow.write_text(f'#!/bin/sh\nsleep 0.2\n{held}\nexec "{real}" "$@"\n')
     slow.chmod(slow.stat().st_mode | stat.S_IXUSR)
     clone.environment["PATH"] = f"{slow.parent}{os.pathsep}{clone.environment['PATH']}"
     return clone
@@ -46,18 +47,25 @@ def wait_for(condition, seconds: float) -> None:
 def test_a_stage_that_outlives_dvc_and_its_successor_do_no_harm(clone):
     """``kill -9`` of ``dvc`` alone during ``extract``, then the same command again."""
     command = ["dvc", "repro", "extract@solos"]
-    log = clone.folder.parent / "killed.log"
-    with log.open("w") as stream:
-        first = subprocess.Popen(
-            command, cwd=clone.folder, env=clone.environment, stdout=stream, stderr=stream
-        )
-        wait_for(lambda: len(made(clone)) >= 3, 120)
-        first.send_signal(signal.SIGKILL)
-        first.wait()
-    assert len(made(clone)) < 26  # the stage itself is still at work
-    output = clone.run(*command)
-    assert "waiting for another process" in output
-    assert "Traceback" not in output + log.read_text()
+    log, hold = clone.folder.parent / "both.log", clone.folder.parent / "hold"
+
+    def start() -> subprocess.Popen:
+        with log.open("a") as said:
+            return subprocess.Popen(
+                command, cwd=clone.folder, env=clone.environment, stdout=said, stderr=said
+            )
+
+    first = start()
+    wait_for(lambda: len(made(clone)) >= 3, 120)
+    hold.touch()  # the stage itself is still at work, until its successor has come
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert len(made(clone)) < 26
+    second = start()
+    wait_for(lambda: "waiting for another process" in log.read_text(), 240)
+    hold.unlink()
+    assert second.wait(240) == 0
+    assert "Traceback" not in log.read_text()
     together = clone.table("data/extracted/solos/status.csv")
     assert [line["status"] for line in together] == ["ok"] * 26
     shutil.rmtree(clone.folder / ".work" / "extract")

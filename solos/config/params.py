@@ -33,11 +33,21 @@ class ConfigError(UserError):
 
 
 class Parallel(Section):
-    """How the items of a stage (recordings, pieces) are spread: joblib's backend and workers."""
+    """By what the items of a stage (recordings, pieces) are spread over workers, and how many."""
 
-    backend: Literal["loky", "threading"]
+    backend: Literal["loky", "threading", "dask", "ray"]
     jobs: Count | Literal[-1]
-    """Workers; -1 for one a core."""
+    """Workers; -1 for one a core. A cluster that is named has as many as it has."""
+    address: str | None = None
+    """A cluster's, of Dask or Ray; None for what their own configuration names, or a new one."""
+
+    @model_validator(mode="after")
+    def _address_of_a_cluster(self):
+        if self.address is not None and self.backend not in ("dask", "ray"):
+            raise ValueError(
+                f"address is a cluster's: with backend dask or ray, not {self.backend}"
+            )
+        return self
 
 
 class Params(Section):

@@ -4,7 +4,9 @@ Each item's results lie in a folder of their own, named after the item and a fin
 determines them (settings, source bytes, code), outside any stage's outputs: DVC deletes outputs
 before a stage runs. A folder is there only once it is complete; outputs are hard links into it.
 An item is locked while it is made, linked or removed, and its lock ends with the process that holds
-it: the same item is made once, by one process, and the others wait for its result.
+it: the same item is made once, for one process, and the others wait for its result. Who computes it
+need not be who holds its lock, nor run on the same machine: it writes into a folder that no other
+attempt uses, and the holder of the lock takes that as the item's, or nothing.
 """
 
 import json
@@ -13,7 +15,8 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from uuid import uuid4
@@ -32,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[bool]:
     """This process alone holds the lock file ``path``; others wait, and say so."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -42,7 +45,7 @@ def locked(path: Path) -> Iterator[None]:
         log.warning("waiting for another process that holds %s", path)
         lock.acquire()
     try:
-        yield
+        yield True
     finally:
         lock.release()
 
@@ -96,14 +99,58 @@ class Cache:
             in_place: whether it is then called in the folder as it was left: a half-fetched file is
                 gone on with.
         """
-        with locked(self._lock(name)):
-            known = self._recall(name)
-            if known is not None and lasting(known):
-                os.utime(self.root / name / RESULT)  # in use: not pruned
+        with self.claim(name, wait=True):
+            known = self.known(name, lasting)
+            if known is not None:
                 return known
-            if in_place:
-                return self._make_in_place(name, compute)
-            return self._make(name, compute, lasting)
+            folder, result = self.attempt(name, compute, in_place=in_place)
+            self.keep(name, folder, result, lasting)
+            return result
+
+    def claim(self, name: str, *, wait: bool = False) -> ExitStack | None:
+        """An item's lock, until the stack is closed; None if another holds it, unless to wait.
+
+        What earlier attempts left, and this one's if it is not kept, is removed.
+        """
+        clear = partial(shutil.rmtree, self.root / _HALVES / name, ignore_errors=True)
+        with ExitStack() as stack:
+            if not stack.enter_context((locked if wait else claimed)(self._lock(name))):
+                return None
+            clear()
+            stack.callback(clear)
+            return stack.pop_all()
+
+    def known(self, name: str, lasting: Callable[[dict], bool]) -> dict | None:
+        """What was made of an item that the caller has claimed, if that is there and for good."""
+        known = self._recall(name)
+        if known is None or not lasting(known):
+            return None
+        os.utime(self.root / name / RESULT)  # in use: not pruned
+        return known
+
+    def attempt(
+        self, name: str, compute: Callable[[Path], dict], *, in_place: bool = False
+    ) -> tuple[Path, dict]:
+        """``compute(folder)``, by whomever the process that claimed the item had do it.
+
+        Returns:
+            The folder, for :meth:`keep`, and the result.
+        """
+        # A folder of its own: a killed run's ffmpeg, or worker, may still be writing to another.
+        folder = self.root / name if in_place else self.root / _HALVES / name / uuid4().hex
+        folder.mkdir(parents=True, exist_ok=True)
+        with named(folder):
+            return folder, compute(folder)
+
+    def keep(self, name: str, folder: Path, result: dict, lasting: Callable[[dict], bool]) -> None:
+        """Note an attempt at a claimed item as what was made of it, if it is for good."""
+        target = self.root / name
+        if folder == target:
+            self._note(folder, result)
+        elif lasting(result):
+            self._note(folder, result)
+            shutil.rmtree(target, ignore_errors=True)  # one whose files were tampered with
+            folder.rename(target)
 
     def publish(self, name: str, target: Path) -> bool:
         """Hard-link an item's files into ``target``, laid out alike; False if they are gone."""
@@ -128,31 +175,6 @@ class Cache:
                 if free and is_old(path, age):  # still: it may have been used, or removed, just now
                     shutil.rmtree(path, ignore_errors=True)
                     self._lock(path.name).unlink(missing_ok=True)
-
-    def _make(
-        self, name: str, compute: Callable[[Path], dict], lasting: Callable[[dict], bool]
-    ) -> dict:
-        folder, halves = self.root / name, self.root / _HALVES / name
-        shutil.rmtree(halves, ignore_errors=True)
-        half = halves / uuid4().hex  # a killed run's ffmpeg may still be writing to its own
-        half.mkdir(parents=True)
-        try:
-            with named(half):
-                result = compute(half)
-            if lasting(result):
-                self._note(half, result)
-                shutil.rmtree(folder, ignore_errors=True)  # one whose files were tampered with
-                half.rename(folder)
-        finally:
-            shutil.rmtree(halves, ignore_errors=True)
-        return result
-
-    def _make_in_place(self, name: str, compute: Callable[[Path], dict]) -> dict:
-        folder = self.root / name
-        folder.mkdir(parents=True, exist_ok=True)
-        result = compute(folder)
-        self._note(folder, result)
-        return result
 
     def _note(self, folder: Path, result: dict) -> None:
         sizes = {str(file): (folder / file).stat().st_size for file in self._files(folder)}
