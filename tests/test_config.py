@@ -167,7 +167,8 @@ def test_the_informed_row_is_one_by_its_name(in_root, tmp_path, data):
 
 
 def test_milestones_out_of_order(tmp_path, content):
-    content["train"]["sop"]["schedule"]["milestones"] = [80, 40]
+    step = {"kind": "step", "milestones": [80, 40], "gamma": 0.1}
+    content["train"]["sop"]["schedule"] = step
     with pytest.raises(ConfigError, match=r"schedule.step: Value error, milestones must ascend"):
         load_params(write(tmp_path, content))
 
