@@ -3,9 +3,9 @@
 ``python -m benchmarks.rehearsal FOLDER [TIMES [EVERY]]`` serves short films from this machine under
 the names of Solos' 754 recordings, then TIMES as many. For each count it clones the committed
 project into FOLDER (which must not exist), runs download, extract and spectrograms there through
-DVC, asks for ``dvc status`` and begins a training. Then it prepares and reads a recording of two minutes and
-one of two hours at the real profile's sizes. What each costs is printed side by side; memory is
-that of this process's children, looked at ten times a second. FOLDER is removed at the end.
+DVC, asks for ``dvc status`` and begins a training. Then it prepares and reads a recording of two
+minutes and one of two hours at the real profile's sizes. What each costs is printed side by side;
+memory is that of this process's children, looked at ten times a second. FOLDER is removed.
 
 With EVERY, only each such recording is fetched and extracted. The others' files are put, with bytes
 of their own, where these stages keep what they have made, for those who have no hours: all else is
@@ -17,17 +17,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from zipfile import ZipFile
 
 import numpy as np
 
+from benchmarks.films import ffmpeg, noted, serving, write_film
 from benchmarks.measuring import (
     Figures,
     apart,
@@ -43,7 +41,6 @@ from pipeline.extract import to_item as to_extract
 from pipeline.fit import run_identity
 from solos.config.params import load_params
 from solos.datasets.index import WHOLE, Recording, read_index, write_index
-from solos.media.process import ffmpeg_path
 from solos.preparation import recordings, spectrograms
 from solos.storage.cache import Cache, item_name
 from solos.storage.files import file_hash
@@ -191,51 +188,6 @@ def read_crops(folder: Path) -> Figures:
 
     first, others = timed(read)[1], timed(lambda: [read() for _ in range(READS)])[1]
     return {"the first, s": first, "s": others}
-
-
-def write_film(path: Path, seconds: float, size: str) -> Path:
-    inputs = [
-        *("-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d={seconds}"),
-        *("-f", "lavfi", "-i", f"anoisesrc=d={seconds}:a=0.2:r=44100"),
-    ]
-    codecs = ["-c:v", "libx264", "-preset", "fast", "-c:a", "aac", "-movflags", "+faststart"]
-    ffmpeg(*inputs, *codecs, path)
-    return path
-
-
-def ffmpeg(*arguments: object) -> None:
-    subprocess.run([ffmpeg_path(), "-v", "error", *map(str, arguments)], check=True)
-
-
-def noted(text: str) -> bytes:
-    """What players of a film skip at its end."""
-    return (8 + len(text)).to_bytes(4) + b"free" + text.encode()
-
-
-@contextmanager
-def serving(film: bytes) -> Iterator[str]:
-    """An address below which every path is the film, each with bytes of its own."""
-
-    class Films(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.body = film + noted(self.path)
-            self.send_response(200)
-            self.send_header("Content-Type", "video/mp4")
-            self.send_header("Content-Length", str(len(self.body)))
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            self.do_HEAD()
-            with suppress(ConnectionError):  # only the head was wanted
-                self.wfile.write(self.body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Films) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def configure(clone: Path, index: Path) -> None:
