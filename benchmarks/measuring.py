@@ -32,11 +32,11 @@ def timed(function: Callable, *arguments: object, **options: object) -> tuple[ob
 
 
 def measured(function: Callable[[], Figures]) -> Figures:
-    """What a function finds, the load, and the most memory of its processes.
+    """What a function finds, the load, and CPU seconds and the most memory of its processes.
 
     Pages that several processes share count in each.
     """
-    largest = together = 0
+    largest, together, before = 0, 0, os.times()
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(function)
         while not future.done():
@@ -46,8 +46,10 @@ def measured(function: Callable[[], Figures]) -> Figures:
                     sizes.append(process.memory_info().rss)
             largest, together = max(largest, *sizes), max(together, sum(sizes))
             time.sleep(INTERVAL)
+    after = os.times()
+    cpu = sum(after[2:4]) - sum(before[2:4])  # of children that have ended, and theirs
     sizes = {"MB, the largest process": largest / 1e6, "MB, all processes": together / 1e6}
-    return future.result() | sizes | {"load": os.getloadavg()[0]}
+    return future.result() | {"CPU s": cpu} | sizes | {"load": os.getloadavg()[0]}
 
 
 def disk(folder: Path) -> int:
