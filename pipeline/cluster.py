@@ -113,6 +113,11 @@ def _explained(parallel: Parallel, error: Exception) -> UserError:
             f"{where}workers were killed, or out of memory, again and again over one item ({kind}):"
             f" with more memory a worker, {AGAIN}"
         )
+    if "deserialization" in said:
+        return UserError(
+            f"{where}its scheduler can't read what this run sends ({said}): start it, as its "
+            "workers, from this run's environment"
+        )
     if isinstance(error, ImportError):
         return UserError(
             f"{where}its workers lack what this run has ({said}): start them from its environment"
@@ -126,11 +131,11 @@ def _missing(name: str) -> UserError:
     return UserError(f"parallel.backend: {name} is not installed: pip install -e '.[{name}]'")
 
 
-def _unreachable(address: str, error: Exception) -> UserError:
-    said = " ".join(str(error).split())[:200]
-    return UserError(
-        f"parallel.address: {address}: no cluster answers there ({type(error).__name__}: {said})"
-    )
+def _unreachable(address: str | None, error: Exception) -> UserError:
+    said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    if not address:
+        return UserError(f"parallel.backend: no cluster can be started on this machine ({said})")
+    return UserError(f"parallel.address: {address}: no cluster answers there ({said})")
 
 
 @cache
@@ -148,7 +153,7 @@ def _dask(address: str | None, jobs: int) -> Cluster:
     if named:
         try:
             client = distributed.Client(named, timeout=TIMEOUT)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # the last of a protocol's settings
             raise _unreachable(named, error) from error
     else:
         client = distributed.Client(n_workers=jobs, threads_per_worker=1, dashboard_address=":0")

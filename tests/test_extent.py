@@ -255,3 +255,20 @@ def test_nothing_but_our_own_lines_is_on_standard_error(name, tmp_path, capfd):
     half(tmp_path / name)
     said(tmp_path / name, tmp_path)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("head", [b"", b"\x01", b"\x00" * 8, b"\x42\x86", b"\x9fAB"])
+def test_a_matroska_whose_header_is_damaged_is_no_error_of_the_machine(head, tmp_path):
+    """Its numbers say nothing, or too little: no place before the file is sought."""
+    path = tmp_path / "film.mkv"
+    path.write_bytes(b"\x1aE\xdf\xa3" + head)
+    assert extent(path) == Extent()
+
+
+def test_chunks_without_end_are_not_looked_at_without_end(tmp_path, monkeypatch):
+    path = tmp_path / "sound.wav"
+    chunks = b"junk\0\0\0\0" * 50
+    path.write_bytes(b"RIFF\0\0\0\0WAVE" + chunks + b"data" + (2000).to_bytes(4, "little"))
+    assert extent(path).why == "its file is cut off, 1999 bytes are missing"
+    monkeypatch.setattr("solos.media.extent._MOST", 50)
+    assert extent(path) == Extent()

@@ -117,9 +117,9 @@ def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job
     remarks = remark.split("; ") if remark else []
     if not (job.separator.needs_frames or job.options.video):
         return Recording(path, sound, (0, 0), (), (), remarks)
-    if job.options.audio and extent(path).why:
-        remarks.append(f"of the video, {extent(path).why}")
     found = probe(path)
+    if job.options.audio and (why := extent(path).why):
+        remarks.append(f"of the video, {why}")
     width, height = found.width, found.height
     if not width:
         who = "--video" if not job.separator.needs_frames else "this network"

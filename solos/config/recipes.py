@@ -37,7 +37,8 @@ class CosineSchedule(Section):
 
 
 class Curriculum(Section):
-    """Number of sources in a mix: from ``start``, raised by one on a plateau, up to ``stop``.
+    """Most sources of a mix, which has 2 to that many: ``start`` at first, raised by one on a
+    plateau, up to ``stop``.
 
     The plateau schedule of a recipe with a curriculum waits for its end: it counts those epochs
     alone in which the number is ``stop`` and more than ``patience`` have brought nothing.
@@ -148,7 +149,7 @@ class MhuRecipe(Recipe):
     """Mixes an epoch."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     curriculum: Curriculum
-    mixing: Mixing | None = None
+    mixing: Mixing | None = None  # networks that were exported before have none
     """Mixes of samples, and the negative SDR of what plays for a loss; null for those of the paper:
     a recording an instrument, all as loud, and the squared error of ratio masks."""
     validation: Literal["current", "last"]

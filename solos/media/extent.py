@@ -12,6 +12,7 @@ Piece = tuple[int, int | None]
 
 None where nobody filled that in, the file having been written into a pipe.
 """
+_MOST = 100_000  # chunks that are looked at; a film in fragments has some thousands
 _LEAST = 26  # bytes in ASF's chunk before its packets
 _LARGEST_PAGE = 27 + 255 + 255 * 255  # bytes of an Ogg
 
@@ -49,7 +50,9 @@ class _Chunks:
     def pieces(self, stream: BinaryIO) -> Iterator[Piece]:
         place, beyond = self.first, None
         stream.seek(place)
-        while len(head := stream.read(self.name + self.width)) == self.name + self.width:
+        for _ in range(_MOST):
+            if len(head := stream.read(self.name + self.width)) < self.name + self.width:
+                return
             name, size = head[: self.name], int.from_bytes(head[self.name :], self.order)
             size -= len(head) if self.whole else 0
             begin = place + len(head)
@@ -87,11 +90,19 @@ _CHUNKED = {
     b"caff": _Chunks((b"data",), first=8, width=8, order="big", align=1),
     b"riff": _Chunks(
         (b"data" + _GUID("f3acd3118cd100c04f8edb8a"),),
-        **{"first": 40, "name": 16, "width": 8, "whole": True, "align": 8},
+        first=40,
+        name=16,
+        width=8,
+        whole=True,
+        align=8,
     ),
     _GUID("3026b275"): _Chunks(
         (_GUID("3626b2758e66cf11a6d900aa0062ce6c"),),
-        **{"first": 0, "name": 16, "width": 8, "whole": True, "align": 1},
+        first=0,
+        name=16,
+        width=8,
+        whole=True,
+        align=1,
     ),
 }
 """By their first four bytes: WAV, AVI (by its kind of RIFF), RF64, AIFF, CAF, W64, ASF."""
@@ -139,7 +150,9 @@ def _reader(head: bytes) -> Callable[[BinaryIO], Iterator[Piece]]:
 def _mp4(stream: BinaryIO) -> Iterator[Piece]:
     """The boxes of media and of their indices: there are many in a fragmented film."""
     place = stream.seek(0)
-    while len(head := stream.read(8)) == 8:
+    for _ in range(_MOST):
+        if len(head := stream.read(8)) < 8:
+            return
         size = int.from_bytes(head[:4], "big")
         size = int.from_bytes(stream.read(8), "big") if size == 1 else size
         if size < 8:  # 0: all that follows
@@ -161,10 +174,15 @@ def _matroska(stream: BinaryIO) -> Iterator[Piece]:
 
 
 def _number(stream: BinaryIO) -> int | None:
-    """EBML's, whose first bits say how many bytes it takes; None where all others are set."""
-    first = stream.read(1) or b"\x00"
+    """EBML's, whose first bits say how many bytes it takes; None where all others are set, or
+    where it is none, or ends early."""
+    first = stream.read(1)
+    if not any(first):
+        return None
     more = 8 - first[0].bit_length()
-    value = int.from_bytes(first + stream.read(more), "big") - (1 << 7 * (more + 1))
+    if len(rest := stream.read(more)) < more:
+        return None
+    value = int.from_bytes(first + rest, "big") - (1 << 7 * (more + 1))
     return value if value != (1 << 7 * (more + 1)) - 1 else None
 
 

@@ -49,7 +49,7 @@ class SampleMixes(Dataset):
     ):
         self.store, self.mixing, self.n_src, self.length = store, mixing, n_src, length
         self.seed, self.untold = seed, untold
-        self.by_instrument = by_instrument(store, n_src[1], "the recipe's number of sources")
+        self.by_instrument = by_instrument(store, n_src[1], "n_src or curriculum.stop")
         names = dict.fromkeys(r.ensemble for r in store.recordings if r.ensemble)
         self.ensembles = [[r for r in store.recordings if r.ensemble == name] for name in names]
 
