@@ -10,6 +10,7 @@ from solos.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 NO_PLACE = {"weights": ["music"], "path": None, "url": None, "needs": ["a", "b"]}
+ADDRESS = {"jobs": 2, "address": "tcp://n1:8786"}
 
 
 @pytest.fixture
@@ -127,12 +128,20 @@ def test_all_problems_are_listed_at_once(tmp_path, content):
         ("pretrained", {"source": "files", **NO_PLACE}, "pretrained.path"),
         ("pretrained", {"source": "url", **NO_PLACE}, "pretrained.url"),
         ("dataset", {}, "dataset.solos is missing"),
+        ("parallel", {"backend": "loky", **ADDRESS}, "address is a cluster's.* not loky"),
+        ("parallel", {"backend": "threading", **ADDRESS}, "address is a cluster's.* not threading"),
     ],
 )
 def test_impossible_values(tmp_path, content, section, change, problem):
     content[section] = change
     with pytest.raises(ConfigError, match=problem):
         load_params(write(tmp_path, content))
+
+
+@pytest.mark.parametrize("backend", ["dask", "ray"])
+def test_clusters_have_an_address(tmp_path, content, backend):
+    content["parallel"] = {"backend": backend, **ADDRESS}
+    assert load_params(write(tmp_path, content)).parallel.address == ADDRESS["address"]
 
 
 def test_missing_and_broken_files(tmp_path):

@@ -292,9 +292,19 @@ def test_identical_references_are_projected_on_what_they_span(kind, rng):
 def test_own_filters_by_recursion_equal_those_by_the_factor(kind, monkeypatch, rng):
     references = kind(2, rng)
     estimates = leaky(references, rng)
+    project, factored = bss._project, []
+
+    def noted(lags, products):
+        factored.append(lags.shape[1])
+        return project(lags, products)
+
+    monkeypatch.setattr(bss, "_project", noted)
     by_recursion = scores(references, estimates)
+    assert set(factored) == {2}  # for both references together alone
     monkeypatch.setattr(bss, "_RESIDUAL", -1.0)  # none is small enough
-    np.testing.assert_allclose(by_recursion, scores(references, estimates), atol=1e-8)
+    by_factor = scores(references, estimates)
+    assert set(factored) == {1, 2}
+    np.testing.assert_allclose(by_recursion, by_factor, atol=1e-8)
 
 
 @pytest.mark.parametrize("n_samples", [2, 100, 511])

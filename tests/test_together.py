@@ -5,11 +5,11 @@ import shutil
 import signal
 import stat
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from test_end_to_end import TINY, Clone
+from waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +37,6 @@ def made(clone: Clone) -> list[Path]:
     return list((clone.folder / ".work/extract/solos").glob("[!.]*"))
 
 
-def wait_for(condition, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-
-
 def test_a_stage_that_outlives_dvc_and_its_successor_do_no_harm(clone):
     """``kill -9`` of ``dvc`` alone during ``extract``, then the same command again."""
     command = ["dvc", "repro", "extract@solos"]
@@ -56,7 +49,7 @@ def test_a_stage_that_outlives_dvc_and_its_successor_do_no_harm(clone):
             )
 
     first = start()
-    wait_for(lambda: len(made(clone)) >= 3, 120)
+    wait_for(lambda: len(made(clone)) >= 3)
     hold.touch()  # the stage itself is still at work, until its successor has come
     first.send_signal(signal.SIGKILL)
     first.wait()
