@@ -88,7 +88,11 @@ def started(folder: Path):
         for process in (workers, scheduler):
             process.terminate()
         for process in (workers, scheduler):
-            process.wait(60)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:  # it was just starting a worker anew
+                process.kill()
+                process.wait()
 
 
 def start(folder: Path, backend: str, address: str, output: str = "out") -> subprocess.Popen:
