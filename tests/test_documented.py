@@ -29,7 +29,7 @@ from solos.commands.cli import main
 from solos.models.weights import build_network, save_network
 
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{n}.md" for n in ("real-data", "notes"))]
-PAGES += ["docs/sharing.md", "docs/fidelity.md", "data/weights/published/README.md"]
+PAGES += ["docs/sharing.md", "docs/fidelity.md", "docs/speed.md", "data/weights/published/README.md"]
 PAGES += [f"data/{name}/README.md" for name in ("source/urmp", "source/notes", "source/weights")]
 PROGRAMS = ("dvc", "make", "solos", "python", "git", "pip", "pytest", "source", "ruff")
 PROGRAMS += ("dask",)
