@@ -29,7 +29,8 @@ from solos.commands.cli import main
 from solos.models.weights import build_network, save_network
 
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{n}.md" for n in ("real-data", "notes"))]
-PAGES += ["docs/sharing.md", "docs/fidelity.md", "docs/speed.md", "data/weights/published/README.md"]
+PAGES += ["docs/sharing.md", "docs/fidelity.md", "docs/speed.md"]
+PAGES += ["data/weights/published/README.md"]
 PAGES += [f"data/{name}/README.md" for name in ("source/urmp", "source/notes", "source/weights")]
 PROGRAMS = ("dvc", "make", "solos", "python", "git", "pip", "pytest", "source", "ruff")
 PROGRAMS += ("dask",)
@@ -57,6 +58,7 @@ ELSEWHERE = {
     r"python docs/curves.py": "draws a full run's curves",
     r"python -m benchmarks.gpu.*": "tests/test_gpu.py, what can be without a GPU",
     r"python tests/random_media.py 500": "tests/test_random_media.py draws 64",
+    r"python -m benchmarks.(stages|train)": "times a run, and training steps: minutes",
     r"python -m benchmarks.rehearsal .*": "serves 754 recordings for an hour",
     r"solos separate Vid_….*": "tests/test_cli.py: the estimates are those that evaluate scores",
     r"git (add|commit) .*|git init": "plain git",
