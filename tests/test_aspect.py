@@ -55,7 +55,7 @@ def test_separate_shows_a_network_what_it_was_trained_on(wide, tmp_path, aspect,
     soundfile.write(tmp_path / "sound.wav", np.zeros(11025), 11025)
     job = SimpleNamespace(
         separator=SimpleNamespace(needs_frames=True, aspect=aspect),
-        options=SimpleNamespace(video=False, boxes=None, map=False),
+        options=SimpleNamespace(audio=None, video=False, boxes=None, map=False),
         sources=[SimpleNamespace(players=[1])],
         pictures=SETTINGS,
     )

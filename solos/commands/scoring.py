@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -53,14 +53,18 @@ def score_folders(
     estimates = {row: _find_estimates(folder, names) for row, folder in systems.items()}
     warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)  # it is well
     one = partial(_score_piece, estimates=estimates, protocol=protocol)
-    scored = Parallel(n_jobs=-1, return_as="generator")(delayed(one)(piece) for piece in pieces)
-    bar = tqdm(scored, "pieces", len(pieces), disable=quiet or None)
     lines: dict[str, list[dict]] = {row: [] for row in systems}
-    for piece, remarks in bar:
-        for remark in remarks:
-            log.warning("%s", remark)
-        for row in systems:
-            lines[row] += piece[row]
+    pool = get_reusable_executor(env={"OMP_NUM_THREADS": "1"})  # as the stages': there is one
+    try:
+        scored = pool.map(one, pieces)
+        for piece, remarks in tqdm(scored, "pieces", len(pieces), disable=quiet or None):
+            for remark in remarks:
+                log.warning("%s", remark)
+            for row in systems:
+                lines[row] += piece[row]
+    except BaseException:
+        pool.shutdown(kill_workers=True)
+        raise
     return lines
 
 
