@@ -16,8 +16,8 @@ INTERVAL = 0.1
 """Seconds between two looks at the processes' memory."""
 
 
-def apart(function: Callable, *arguments: object) -> Figures:
-    """The figures that a function finds in a process of its own."""
+def apart(function: Callable, *arguments: object) -> Figures | float:
+    """What a function finds in a process of its own."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 

@@ -10,8 +10,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.measuring import apart
 from pipeline.params import compose
 from solos import INSTRUMENTS, SAMPLE_RATE, SEGMENT
 from solos.config.params import load_params
@@ -146,8 +145,7 @@ def compare_steps(what: str, of: Callable[..., float], *sizes: object, rounds: i
     rates = {plain: [] for plain in (False, True)}
     for _ in range(rounds):
         for plain, found in rates.items():
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-                found.append(process.submit(of, *sizes, plain).result())
+            found.append(apart(of, *sizes, plain))
     show(what, [max(found) for found in rates.values()])
 
 
