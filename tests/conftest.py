@@ -1,6 +1,7 @@
 """Shared fixtures: a training set small enough to be made in a moment."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +145,17 @@ def content(run) -> Content:
 def page(content) -> str:
     """The page itself."""
     return render(content)
+
+
+class _Threads(ThreadPoolExecutor):
+    """loky's interface."""
+
+    def shutdown(self, wait: bool = True, *, kill_workers: bool = False, **options: bool) -> None:
+        super().shutdown(wait, **options)
+
+
+@pytest.fixture
+def score_in_threads(monkeypatch):
+    """What a test has replaced, processes don't see."""
+    pool = "solos.commands.scoring.get_reusable_executor"
+    monkeypatch.setattr(pool, lambda **_: _Threads(2))

@@ -12,7 +12,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ import pytest
 import soundfile
 import yaml
 from closure import ROOT
-from joblib import Parallel
 from test_dvc import STAGES, script
 from test_media import write_clip
 
@@ -311,10 +309,9 @@ def test_any_file_in_any_place_of_a_command_line_is_a_line_at_most(odd, monkeypa
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_score_says_what_is_wrong_with_a_file(healthy, damage, tmp_path, capsys, monkeypatch):
+def test_score_says_what_is_wrong_with_a_file(healthy, damage, tmp_path, capsys, score_in_threads):
     shutil.copytree(healthy / "urmp", tmp_path / "r")
     shutil.copytree(healthy / "urmp", tmp_path / "e")
-    monkeypatch.setattr("solos.commands.scoring.Parallel", partial(Parallel, backend="threading"))
     words = ["score", "--references", str(tmp_path / "r"), "--estimates", str(tmp_path / "e")]
     for side in ("r", "e"):
         with damaged(tmp_path / side / PIECE / "AuSep_1_x_01_Duet.wav", damage):
@@ -322,7 +319,9 @@ def test_score_says_what_is_wrong_with_a_file(healthy, damage, tmp_path, capsys,
         assert len(capsys.readouterr().err.splitlines()) <= 1
 
 
-def test_a_piece_whose_name_is_no_utf8_is_told_of_and_costs_no_other(healthy, tmp_path, capsys):
+def test_a_piece_whose_name_is_no_utf8_is_told_of_and_costs_no_other(
+    healthy, tmp_path, capsys, score_in_threads
+):
     """In the table of the stage `urmp`, and in `score`, whose JSON and CSV stay UTF-8."""
     for side in ("r", os.fsdecode(b"syst\xe8me")):
         shutil.copytree(healthy / "urmp", tmp_path / side)
@@ -330,9 +329,7 @@ def test_a_piece_whose_name_is_no_utf8_is_told_of_and_costs_no_other(healthy, tm
         shutil.copytree(healthy / "urmp" / PIECE, tmp_path / side / odd)
     words = ["score", "--references", str(tmp_path / "r"), "--estimates"]
     words += [str(tmp_path / os.fsdecode(b"syst\xe8me")), "--out", str(tmp_path / "out"), "--json"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("solos.commands.scoring.Parallel", partial(Parallel, backend="threading"))
-        assert main([*words, "--quiet"]) == 0
+    assert main([*words, "--quiet"]) == 0
     printed = capsys.readouterr().out.encode("utf-8")  # strictly
     ((name, summary),) = json.loads(printed).items()
     assert os.fsencode(name) == b"syst\xe8me" and summary["segments"] == 1
