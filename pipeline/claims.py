@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.common import progress
-from pipeline.engines import spread
+from pipeline.engines.spread import spread
 from solos.config.params import Parallel
 from solos.storage.cache import Cache
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pipeline.common import run_stage
-from pipeline.engines import run_items
+from pipeline.engines.spread import run_items
 from solos.config.params import Params
 from solos.config.rows import Protocol
 from solos.errors import UserError

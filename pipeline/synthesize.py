@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.common import run_stage
-from pipeline.engines import run_items
+from pipeline.engines.spread import run_items
 from pipeline.items import Item, Place, make_items
 from solos import synthesis
 from solos.config.params import Params

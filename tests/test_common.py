@@ -99,7 +99,7 @@ def test_a_disk_that_is_full_condemns_no_recording(tmp_path, monkeypatch):
 
 GROWING = """
 import time, numpy
-from pipeline.engines import run_items
+from pipeline.engines.spread import run_items
 from solos.config.params import Parallel
 held = []
 def grow(k):

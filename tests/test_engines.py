@@ -2,14 +2,16 @@
 
 import os
 import sys
-from contextlib import closing
+from concurrent.futures import Future
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import cloudpickle
 import pytest
 
-from pipeline import calls, cluster
-from pipeline.engines import run_items, spread
+from pipeline.engines import calls, cluster
+from pipeline.engines import spread as spreading
+from pipeline.engines.spread import run_items, spread
 from solos.config.params import Parallel
 from solos.errors import UserError
 
@@ -87,3 +89,24 @@ def test_an_error_ends_the_rest():
     with pytest.raises(UserError, match="is wrong"):
         run_items(fail, range(100), Parallel(backend="threading", jobs=2), "x")
     assert len(begun) <= 6
+
+
+def test_results_beside_an_error_come_before_it(monkeypatch):
+    """So that they are kept: a cluster may have made a hundred."""
+
+    def submit(function, item):
+        return Future()
+
+    def first(running):
+        for number, future in enumerate(list(running)):
+            if number:
+                future.set_result(number)
+            else:
+                future.set_exception(UserError("the first is wrong"))
+
+    engine = cluster.Engine(submit, lambda: 3, first)
+    monkeypatch.setattr(spreading, "_engine", lambda _: nullcontext(engine))
+    results = spread(abs, enumerate("abc"), Parallel(backend="loky", jobs=3))
+    assert [next(results), next(results)] == [(1, 1), (2, 2)]
+    with pytest.raises(UserError, match="the first is wrong"):
+        next(results)

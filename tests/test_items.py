@@ -241,7 +241,7 @@ def test_a_worker_that_is_killed_ends_the_stage_in_one_line(tmp_path):
     program = """
 import os, signal, sys
 from pipeline.common import run_stage
-from pipeline.engines import run_items
+from pipeline.engines.spread import run_items
 from solos.config.params import Parallel
 sys.argv = ["stage.py"]
 def main(params):

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import cloudpickle
 
-from pipeline.calls import CODE, Site, call
+from pipeline.engines.calls import CODE, Site, call
 from solos.config.params import Parallel
 from solos.errors import UserError
 

@@ -20,7 +20,7 @@ from solos.storage.files import file_hash, fingerprint
 
 def _code() -> str:
     """What this process runs: Python, and the project as it was when this file was imported."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     files = [path for name in ("solos", "pipeline") for path in sorted((root / name).rglob("*.py"))]
     return fingerprint(sys.version_info[:2], [file_hash(path) for path in files])
 

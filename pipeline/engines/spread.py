@@ -16,9 +16,9 @@ from typing import TypeVar
 from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 
-from pipeline import cluster
-from pipeline.cluster import Engine
 from pipeline.common import progress
+from pipeline.engines import cluster
+from pipeline.engines.cluster import Engine
 from solos.config.params import Parallel
 
 Key = TypeVar("Key")
@@ -67,16 +67,26 @@ def spread(
     with _engine(parallel) as engine:
         running: dict[Future, Key] = {}
 
+        def ended() -> Iterator[tuple[Key, Result]]:
+            """What has ended by now; an error comes after the results beside it."""
+            failed = None
+            for future in [future for future in running if future.done()]:
+                key = running.pop(future)
+                try:
+                    result = engine.result(future)
+                except Exception as error:
+                    failed = failed or error
+                else:
+                    yield key, result
+            if failed:
+                raise failed
+
         def done(room: int) -> Iterator[tuple[Key, Result]]:
-            """What has ended by now, and until so many at most are under way."""
-            while running:
-                ended = [future for future in running if future.done()]
-                for future in ended:
-                    yield running.pop(future), engine.result(future)
-                if len(running) <= room:
-                    break
-                if not ended:
-                    engine.first(running)
+            """What has ended, until so many at most are under way."""
+            yield from ended()
+            while len(running) > room:
+                engine.first(running)
+                yield from ended()
 
         for key, item in chain(begun, calls):
             running[engine.submit(function, item)] = key
