@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from closure import ROOT
 from test_media import ffmpeg
+from waiting import wait_for
 
 from solos import SAMPLE_RATE
 from solos.commands.cli import main
@@ -236,6 +237,49 @@ def test_a_stopped_separation_leaves_nothing_behind(workspace, tmp_path):
     _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (128 + signal.SIGTERM, b"")
     assert not out.exists()
+
+
+DROPPING = """
+import contextlib, sys, time
+from pathlib import Path
+from solos.commands import cli
+
+def run(arguments):
+    try:
+        Path("begun").touch()
+        with contextlib.suppress(BaseException):  # as a library may
+            time.sleep(30)
+        time.sleep(30)
+    finally:
+        time.sleep(0.3)  # which nothing is to interrupt
+        Path("tidied").touch()
+
+cli.info.run = run
+sys.exit(cli.main(["info"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGTERM, 128 + signal.SIGTERM, b""),
+        (signal.SIGHUP, 128 + signal.SIGHUP, b""),
+        (signal.SIGINT, 1, b"solos info: interrupted\n"),
+    ],
+)
+def test_a_stop_that_a_library_drops_is_repeated(tmp_path, number, code, said):
+    command = [sys.executable, "-c", DROPPING]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+    ) as process:
+        wait_for(lambda: (tmp_path / "begun").exists())
+        for each in (number, signal.SIGTERM):  # two at once are one
+            process.send_signal(each)
+            time.sleep(0.2)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (code, said)
+    assert (tmp_path / "tidied").exists()
 
 
 DAMAGE = {

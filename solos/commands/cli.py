@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
@@ -21,7 +22,9 @@ COMMANDS = {"separate": separate, "score": score, "info": info}
 
 They import what takes seconds (torch) when they run, so that help and mistakes come at once.
 """
-_STOPS = ("SIGTERM", "SIGHUP")
+_STOPS = ("SIGTERM", "SIGHUP", "SIGINT")
+_AGAIN = 0.05
+"""Seconds after which a stop is repeated that was dropped."""
 
 
 class _CommandLineError(UsageError):
@@ -41,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0, 1 for a failure, 2 for a command line that can't be."""
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        with _any_file_name_can_be_printed(), _ending_tidily():
+        with _any_file_name_can_be_printed():
             try:
                 return _run(words)
             finally:
@@ -61,7 +64,8 @@ def _run(words: Sequence[str]) -> int:
     level = logging.ERROR if arguments.quiet else logging.INFO
     logging.basicConfig(level=level, format="%(message)s")
     try:
-        return arguments.run(arguments)
+        with _ending_tidily():
+            return arguments.run(arguments)
     except KeyboardInterrupt:
         return _fail(arguments.prog, "interrupted", 1, arguments.json)
     except Exception as error:
@@ -128,23 +132,44 @@ def _as_it_is(error: UnicodeError) -> tuple[str | bytes, int]:
 
 @contextmanager
 def _ending_tidily() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a command as Ctrl-C does: what is half made is removed."""
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: what is half made is removed.
+
+    A library may drop an exception that a signal brings: PyAV does, wherever it raises one itself.
+    So it is raised again until it is dealt with, which is when some ``except`` or ``finally`` runs.
+    """
     numbers = [getattr(signal, name) for name in _STOPS if hasattr(signal, name)]
-    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    unhandled = (signal.SIG_DFL, signal.default_int_handler)
+    ours = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) in unhandled}
     if current_thread() is not main_thread():
-        ours = []
+        ours = {}
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        for other in ours:  # once is enough: the removing is not to be stopped
+            signal.signal(other, signal.SIG_IGN)
+        error = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+        if hasattr(signal, "setitimer"):
+            ours[signal.SIGALRM] = signal.signal(signal.SIGALRM, partial(_again, error))
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+        raise error
+
     for number in ours:
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # once is enough: the removing is not to be stopped
-    raise SystemExit(128 + number)
+def _again(error: BaseException, _: int, __: FrameType | None) -> None:
+    """Raise what was dropped; not where it, or what came of it, is dealt with."""
+    known = sys.exception()
+    while known not in (None, error):
+        known = known.__context__
+    if known is None:
+        raise error
 
 
 def _forget_output() -> None:
