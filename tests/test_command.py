@@ -273,7 +273,7 @@ def test_a_stop_that_a_library_drops_is_repeated(tmp_path, number, code, said):
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE
     ) as process:
-        wait_for(lambda: (tmp_path / "begun").exists())
+        wait_for((tmp_path / "begun").exists)
         for each in (number, signal.SIGTERM):  # two at once are one
             process.send_signal(each)
             time.sleep(0.2)
