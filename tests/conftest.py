@@ -25,6 +25,17 @@ from solos.storage.pictures import pack_frames
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """What was captured, as UTF-8: xdist's workers can't send names of files that are none."""
+    report = yield
+    report.sections = [
+        (title, text.encode("utf-8", "backslashreplace").decode())
+        for title, text in report.sections
+    ]
+    return report
+
+
 @pytest.fixture(scope="session")
 def params() -> Params:
     """The committed parameters."""
