@@ -23,7 +23,8 @@ in-git:
 		"no .git). Clone it, or make it one: git init && git add . && git commit -m Start" >&2; exit 1; }
 
 test: $(BIN)/.installed  ## Run the tests
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 8 \
+		--dist loadfile --no-loadscope-reorder
 
 params: $(BIN)/.installed  ## Compose params.yaml from conf/ (DATA=mini|notes|solos MODEL=all|sop|…)
 	python -m pipeline.params data=$(DATA) $(if $(MODEL),model=$(MODEL))

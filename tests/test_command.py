@@ -240,9 +240,12 @@ def test_a_stopped_separation_leaves_nothing_behind(workspace, tmp_path):
 
 
 DROPPING = """
-import contextlib, sys, time
+import contextlib, signal, sys, time
 from pathlib import Path
 from solos.commands import cli
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever was begun with nohup, or as a job
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def run(arguments):
     try:
