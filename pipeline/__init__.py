@@ -1,1 +1,7 @@
 """One thin file a DVC stage: read ``params.yaml``, call the library, write the declared outputs."""
+
+import os
+
+# Before torch is loaded: its threads (GNU's OpenMP) wait for each other by turning on the spot, and
+# where another program has one of their cores, that takes nearly all the time (docs/speed.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")

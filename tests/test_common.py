@@ -204,3 +204,20 @@ def test_a_place_that_holds_a_readme_alone_and_a_home_that_nobody_expanded(path,
     write_params(tmp_path, change)
     done = run_stage(tmp_path, "extract", "solos")
     assert message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("module", ["pipeline.train", "solos.commands.recording"])
+@pytest.mark.parametrize("given", [{}, {"GOMP_SPINCOUNT": "7"}])
+def test_torchs_threads_are_told_how_to_wait_before_it_is_loaded(module, given):
+    code = (
+        "import os, sys\n"
+        "class Watch:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name == 'torch':\n"
+        "            print(os.environ.get('GOMP_SPINCOUNT'))\n"
+        f"sys.meta_path.insert(0, Watch)\nimport {module}"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"} | given
+    environment["PYTHONPATH"] = str(ROOT)
+    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert said.split() == [given.get("GOMP_SPINCOUNT", "2000")]

@@ -57,7 +57,7 @@ ELSEWHERE = {
     r"python docs/curves.py": "draws a full run's curves",
     r"python -m benchmarks.gpu.*": "tests/test_gpu.py, what can be without a GPU",
     r"python tests/random_media.py 500": "tests/test_random_media.py draws 64",
-    r"python -m benchmarks.(stages|train)": "times a run, and training steps: minutes",
+    r"python -m benchmarks.(stages|train|waiting)": "times a run, and training steps: minutes",
     r"python -m benchmarks.rehearsal .*": "serves 754 recordings for an hour",
     r"solos separate Vid_….*": "tests/test_cli.py: the estimates are those that evaluate scores",
     r"git (add|commit) .*|git init": "plain git",
