@@ -52,7 +52,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small networks: tries the checks")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--json", default="gpu.json", metavar="FILE", help="default: gpu.json")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if not Path(given.json).absolute().parent.is_dir():  # now, not after eight minutes
+        parser.error(f"--json: there is no folder for {given.json}")
+    return given
 
 
 def run_all(names: Iterable[str], setting: Setting, deadline: float) -> list[Row]:

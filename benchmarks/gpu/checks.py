@@ -68,9 +68,11 @@ def run(name: str, setting: Setting, left: float = 1e6) -> list[Row]:
         )
         try:
             process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        except BaseException as error:  # an interruption, too: the terminal's does not reach it
             os.killpg(process.pid, signal.SIGKILL)  # with the processes that it started
             process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
             return [*read(output), Row(name, "the rest", {}, f"stopped after {seconds:.0f} s")]
     rows = read(output)
     if process.returncode or not rows:
