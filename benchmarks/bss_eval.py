@@ -24,6 +24,7 @@ from mir_eval.separation import bss_eval_sources
 
 from solos import SEGMENT
 from solos.config.rows import Protocol
+from solos.errors import UserError
 from solos.evaluation.bss import correlations
 from solos.evaluation.metrics import bss_eval
 from solos.evaluation.oracles import baseline_estimates
@@ -155,10 +156,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bss_eval")
     parser.add_argument("folder", nargs="?", type=Path, help="a prepared test set to score")
     folder = parser.parse_args().folder
-    if folder and not folder.is_dir():
-        parser.error(f"{folder} is no folder")
     warnings.simplefilter("ignore")  # mir_eval's deprecation
-    test_set(folder) if folder else table()
+    try:
+        test_set(folder) if folder else table()
+    except UserError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 @pytest.mark.parametrize(
     ("name", "words", "message"),
     [
-        ("bss_eval", ["/nowhere"], "/nowhere is no folder"),
+        ("bss_eval", ["FOLDER"], "pieces.csv is missing: run the stage urmp first"),
         ("bss_eval", ["--quick"], "unrecognized arguments: --quick"),
         ("train", ["papers"], "invalid choice: 'papers'"),
         ("gpu", ["--only", "nothing"], "invalid choice: 'nothing'"),
