@@ -46,6 +46,10 @@ CHECKS = {
 }
 
 
+RUNNING: set[subprocess.Popen] = set()
+"""Processes of checks, ended or not."""
+
+
 def run(name: str, setting: Setting, left: float = 1e6) -> list[Row]:
     """The lines of a check; one says so if its process failed, or was stopped after its time.
 
@@ -66,19 +70,24 @@ def run(name: str, setting: Setting, left: float = 1e6) -> list[Row]:
             stderr=errors,
             start_new_session=True,
         )
+        RUNNING.add(process)
         try:
             process.wait(seconds)
-        except BaseException as error:  # an interruption, too: the terminal's does not reach it
-            os.killpg(process.pid, signal.SIGKILL)  # with the processes that it started
+        except subprocess.TimeoutExpired:
+            kill(process)
             process.wait()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
             return [*read(output), Row(name, "the rest", {}, f"stopped after {seconds:.0f} s")]
     rows = read(output)
     if process.returncode or not rows:
         text = " ".join(said.read_text(errors="replace").split())[-300:]
         rows.append(Row(name, "the rest", {}, f"exit code {process.returncode}: {text}"))
     return rows
+
+
+def kill(process: subprocess.Popen) -> None:
+    """With the processes that it started; the terminal's interruption does not reach them."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def main(name: str, setting: Setting, output: Path) -> None:
