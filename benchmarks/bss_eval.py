@@ -8,10 +8,10 @@ last minute. ``python -m benchmarks.bss_eval FOLDER`` times the scoring of all r
 prepared test set (such as ``data/urmp``) instead.
 """
 
+import argparse
 import multiprocessing
 import os
 import resource
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,6 +24,7 @@ from mir_eval.separation import bss_eval_sources
 
 from solos import SEGMENT
 from solos.config.rows import Protocol
+from solos.errors import UserError
 from solos.evaluation.bss import correlations
 from solos.evaluation.metrics import bss_eval
 from solos.evaluation.oracles import baseline_estimates
@@ -146,10 +147,21 @@ def test_set(folder: Path) -> None:
             ours += once(lambda rows=rows, part=segment: score_rows(part, rows, Protocol()))
         refs = segment.references.astype(np.float64)
         theirs += ROWS * once(lambda a=refs, b=estimates: bss_eval_sources(a, b, False))
-    print(f"{len(segments)} segments, {ROWS} rows, threads: {torch.get_num_threads()}")
+    load = f"load {os.getloadavg()[0]:.1f}"
+    print(f"{len(segments)} segments, {ROWS} rows, threads: {torch.get_num_threads()}, {load}")
     print(f"ours {ours:.1f} s, mir_eval {theirs:.1f} s: {theirs / ours:.1f} times")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bss_eval")
+    parser.add_argument("folder", nargs="?", type=Path, help="a prepared test set to score")
+    folder = parser.parse_args().folder
     warnings.simplefilter("ignore")  # mir_eval's deprecation
-    test_set(Path(sys.argv[1])) if sys.argv[1:] else table()
+    try:
+        test_set(folder) if folder else table()
+    except UserError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,7 @@ of their own, where these stages keep what they have made, for those who have no
 done with all of them.
 """
 
+import argparse
 import csv
 import os
 import shutil
@@ -58,9 +59,17 @@ MINUTES = (2, 120)
 READS = 20
 
 
-def main(folder: Path, times: int = 1, every: int = 1) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rehearsal")
+    parser.add_argument("folder", type=Path, help="must not exist")
+    for name in ("times", "every"):
+        parser.add_argument(name, nargs="?", type=int, default=1)
+    given = parser.parse_args()
+    folder = given.folder
+    if folder.exists():
+        parser.error(f"{folder} exists")
     folder.mkdir(parents=True)
-    print_table([rehearse(folder / f"{n}", n, every) for n in sorted({1, times})])
+    print_table([rehearse(folder / f"{n}", n, given.every) for n in sorted({1, given.times})])
     print_table([prepare(folder / f"{n} minutes", n) for n in MINUTES])
     shutil.rmtree(folder)
 
@@ -208,4 +217,4 @@ def command(clone: Path, *words: str) -> Figures:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main()

@@ -10,14 +10,20 @@ import subprocess
 import sys
 import time
 from itertools import pairwise
+from pathlib import Path
 
 _STAGE = re.compile(r"Running stage '(.+)':")
 
 
 def main() -> None:
     begun = [("dvc itself", time.monotonic())]
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.Popen(
-        ["dvc", "repro", *sys.argv[1:]], stdout=subprocess.PIPE, text=True, bufsize=1
+        [sys.executable, "-m", "dvc", "repro", *sys.argv[1:]],
+        env=os.environ | {"PATH": programs},  # the stages' python is this one
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
     )
     for line in process.stdout:
         print(line, end="", flush=True)

@@ -6,8 +6,8 @@ torch's own settings; and of the data path against computing STFTs on the fly, o
 decoded already and of films.
 """
 
+import argparse
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -213,7 +213,10 @@ def show(what: str, rates: list[float]) -> None:
     print(f"{what}: {ours:.2f} samples a second, plain {plain:.2f}: {ours / plain:.2f} times")
 
 
-def main(paper: bool) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.train")
+    parser.add_argument("sizes", nargs="?", choices=["paper"], help="default: the miniature's")
+    paper = parser.parse_args().sizes == "paper"
     with TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
         compose(path, ["data=solos" if paper else "data=mini"])
@@ -228,4 +231,4 @@ def main(paper: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(paper=sys.argv[1:] == ["paper"])
+    main()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from concurrent.futures import Future
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -39,6 +40,22 @@ def test_workers_with_several_threads_are_refused():
         cluster._dask(local.scheduler_address, 1)
 
 
+def test_a_cluster_without_a_worker_is_waited_for_and_that_is_said(monkeypatch, tmp_path, caplog):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster, "PATIENCE", 0.1)
+    options = {"processes": False, "n_workers": 0, "threads_per_worker": 1}
+    with distributed.LocalCluster(**options, dashboard_address=":0") as local:
+        parallel = Parallel(backend="dask", jobs=1, address=local.scheduler_address)
+        threading.Timer(0.5, local.scale, [1]).start()
+        assert run_items(abs, [-1, -2], parallel, "x") == [1, 2]
+        cluster._dask(parallel.address, 1).close()
+        cluster._dask.cache_clear()
+    said = [record.getMessage() for record in caplog.records if record.name == cluster.__name__]
+    assert len(said) > 1  # at first, and while it waits
+    assert set(said) == {f"{parallel.address}: no worker is there: waiting for one"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -60,6 +77,37 @@ def test_calls_run_in_the_folder_of_the_run(tmp_path, monkeypatch):
     work = cloudpickle.dumps((os.path.abspath, "data"))
     answer = cloudpickle.loads(calls.call(here, work))
     assert answer == (True, str(tmp_path / "data")) and Path.cwd() != tmp_path
+
+
+def fail_oddly(number):
+    """By classes that are new: Dask's own make those that are there before it fit to travel."""
+
+    class TwoPartsError(Exception):
+        """Can be packed, and not unpacked: that takes both."""
+
+        def __init__(self, what: str, why: str):
+            super().__init__(f"{what} {why}")
+
+    class LockedError(Exception):
+        """Can't be packed."""
+
+        def __init__(self):
+            super().__init__("it holds a lock")
+            self.lock = threading.Lock()
+
+    raise (TwoPartsError("four", "legs"), LockedError())[number]
+
+
+@pytest.mark.parametrize("said", ["TwoPartsError: four legs", "LockedError: it holds a lock"])
+def test_an_error_that_does_not_travel_is_told_and_taken_for_no_workers_death(said, tmp_path):
+    number = int("Locked" in said)
+    with pytest.raises(RuntimeError, match=said):
+        run_items(fail_oddly, [number], Parallel(backend="loky", jobs=2), "x")
+    (tmp_path / "run-x").touch()
+    here = calls.Site(str(tmp_path), str(tmp_path / "run-x"), calls.CODE)
+    fine, error = cloudpickle.loads(calls.call(here, cloudpickle.dumps((fail_oddly, number))))
+    assert (fine, type(error), str(error)) == (False, RuntimeError, said)
+    assert "in fail_oddly" in error.__notes__[0]
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
@@ -109,4 +157,24 @@ def test_results_beside_an_error_come_before_it(monkeypatch):
     results = spread(abs, enumerate("abc"), Parallel(backend="loky", jobs=3))
     assert [next(results), next(results)] == [(1, 1), (2, 2)]
     with pytest.raises(UserError, match="the first is wrong"):
+        next(results)
+
+
+def test_what_is_done_when_there_are_no_more_calls_for_an_error_comes_before_it(monkeypatch):
+    futures = []
+
+    def submit(function, item):
+        futures.append(Future())
+        return futures[-1]
+
+    def calls():
+        yield "a", 1
+        futures[0].set_result(1)
+        raise UserError("the disk is full")
+
+    engine = cluster.Engine(submit, lambda: 3)
+    monkeypatch.setattr(spreading, "_engine", lambda _: nullcontext(engine))
+    results = spread(abs, calls(), Parallel(backend="loky", jobs=3))
+    assert next(results) == ("a", 1)
+    with pytest.raises(UserError, match="the disk is full"):
         next(results)

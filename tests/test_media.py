@@ -1,6 +1,5 @@
 import signal
 import subprocess
-import time
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from waiting import wait_for
 
 from pipeline import extract as stage
 from pipeline.items import _making
@@ -192,7 +192,7 @@ def test_a_stopped_ffmpeg_says_nothing_of_the_recording(how, tmp_path, monkeypat
 
     def stopped(*arguments, **options):
         process = fast(*arguments, **options)
-        time.sleep(0.05)
+        wait_for(lambda: any(path.is_file() for path in (tmp_path / "work/.half").rglob("*")))
         process.send_signal(how)
         return process
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.gpu import recordings
-from benchmarks.gpu.checks import CHECKS, run
+from benchmarks.gpu.checks import CHECKS, RUNNING, kill, run
 from benchmarks.gpu.rows import Row, Setting
 
 LIMIT = 460.0
@@ -52,7 +52,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small networks: tries the checks")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--json", default="gpu.json", metavar="FILE", help="default: gpu.json")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if not Path(given.json).absolute().parent.is_dir():  # now, not after eight minutes
+        parser.error(f"--json: there is no folder for {given.json}")
+    return given
 
 
 def run_all(names: Iterable[str], setting: Setting, deadline: float) -> list[Row]:
@@ -67,8 +70,13 @@ def run_all(names: Iterable[str], setting: Setting, deadline: float) -> list[Row
     together = [name for name in names if not CHECKS[name].timed]
     workers = 1 if setting.device == "cpu" else len(together) or 1
     with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(one, together))
-    found += [one(name) for name in names if CHECKS[name].timed]
+        try:
+            found = list(pool.map(one, together))
+            found += [one(name) for name in names if CHECKS[name].timed]
+        except BaseException:
+            for process in RUNNING:
+                kill(process)
+            raise
     return [row for rows in found for row in rows]
 
 

@@ -46,6 +46,10 @@ CHECKS = {
 }
 
 
+RUNNING: set[subprocess.Popen] = set()
+"""Processes of checks, ended or not."""
+
+
 def run(name: str, setting: Setting, left: float = 1e6) -> list[Row]:
     """The lines of a check; one says so if its process failed, or was stopped after its time.
 
@@ -66,10 +70,11 @@ def run(name: str, setting: Setting, left: float = 1e6) -> list[Row]:
             stderr=errors,
             start_new_session=True,
         )
+        RUNNING.add(process)
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # with the processes that it started
+            kill(process)
             process.wait()
             return [*read(output), Row(name, "the rest", {}, f"stopped after {seconds:.0f} s")]
     rows = read(output)
@@ -77,6 +82,12 @@ def run(name: str, setting: Setting, left: float = 1e6) -> list[Row]:
         text = " ".join(said.read_text(errors="replace").split())[-300:]
         rows.append(Row(name, "the rest", {}, f"exit code {process.returncode}: {text}"))
     return rows
+
+
+def kill(process: subprocess.Popen) -> None:
+    """With the processes that it started; the terminal's interruption does not reach them."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def main(name: str, setting: Setting, output: Path) -> None:

@@ -1,21 +1,27 @@
-"""What a cluster's worker does: take calls, as bytes, of a process that may be on another machine.
+"""What workers do that are other processes: call, and say what came of it.
 
-A call is read only where all is as it is there: the folder of the run, under its path, and this
-very code. A worker that lives for days may have been started elsewhere, or before the code was
-changed; what it made would be kept under the key of what it should have made.
+A cluster's takes calls, as bytes, of a process that may be on another machine. One is read only
+where all is as it is there: the folder of the run, under its path, and this very code. A worker
+that lives for days may have been started elsewhere, or before the code was changed; what it made
+would be kept under the key of what it should have made.
 """
 
 import platform
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cloudpickle
 
 from solos.errors import UserError
 from solos.storage.files import file_hash, fingerprint
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def _code() -> str:
@@ -63,5 +69,30 @@ def call(site: Site, work: bytes) -> bytes:
             function, item = cloudpickle.loads(work)
             return cloudpickle.dumps((True, function(item)))
     except Exception as error:
-        error.add_note("".join(traceback.format_exception(error)))
-        return cloudpickle.dumps((False, error))
+        told = portable(error)
+        told.add_note("".join(traceback.format_exception(error)))
+        return cloudpickle.dumps((False, told))
+
+
+def attempt(function: Callable[[Item], Result], item: Item) -> Result:
+    """In a process of this machine: ``function(item)``; its error is one that gets home."""
+    try:
+        return function(item)
+    except Exception as error:
+        told = portable(error)
+        if told is error:
+            raise
+        raise told from error
+
+
+def portable(error: Exception) -> Exception:
+    """An error as another process can read it: itself, or its words.
+
+    One that holds a lock can't be packed; one that is made of more than its message can be, but not
+    unpacked. Either would look like a worker's death.
+    """
+    try:
+        cloudpickle.loads(cloudpickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

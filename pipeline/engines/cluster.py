@@ -23,6 +23,8 @@ from solos.errors import UserError
 
 TIMEOUT = 10.0
 """Seconds to reach a cluster."""
+PATIENCE = 60.0
+"""Seconds after which it is said that a cluster has no worker (any more)."""
 FIRST = partial(wait, return_when=FIRST_COMPLETED)
 AGAIN = "run the same command again to go on"
 log = logging.getLogger(__name__)
@@ -68,8 +70,9 @@ def connected(parallel: Parallel, jobs: int) -> Iterator[Engine]:
             site = Site(str(Path.cwd()), token.name, CODE)
 
             def submit(function: Callable, item: object) -> Future:
+                work = cloudpickle.dumps((function, item))
                 with _lost(parallel):
-                    return made.begin(site, cloudpickle.dumps((function, item)))
+                    return made.begin(site, work)
 
             def workers() -> int:
                 with _lost(parallel):
@@ -167,14 +170,27 @@ def _dask(address: str | None, jobs: int) -> Cluster:
             )
         return len(threads)
 
-    if not workers():
-        log.warning("parallel.address: %s: waiting for its first worker", named)
+    def say_if_none() -> None:
+        if not workers():
+            log.warning("%s: no worker is there: waiting for one", named or "the cluster")
+
+    try:
+        say_if_none()
+    except UserError:
+        client.close()
+        raise
 
     def begin(site: Site, work: bytes) -> "distributed.Future":
         return client.submit(call, site, work, pure=False)
 
     def first(running: Iterable["distributed.Future"]) -> None:
-        distributed.wait(list(running), return_when="FIRST_COMPLETED")
+        futures = list(running)
+        while True:
+            try:
+                distributed.wait(futures, timeout=PATIENCE, return_when="FIRST_COMPLETED")
+                return
+            except TimeoutError:
+                say_if_none()
 
     return Cluster(begin, workers, first, client.close)
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import chain, islice
 from multiprocessing.pool import ThreadPool
 from typing import TypeVar
@@ -18,6 +19,7 @@ from joblib.externals.loky import get_reusable_executor
 
 from pipeline.common import progress
 from pipeline.engines import cluster
+from pipeline.engines.calls import attempt
 from pipeline.engines.cluster import Engine
 from solos.config.params import Parallel
 
@@ -88,11 +90,15 @@ def spread(
                 engine.first(running)
                 yield from ended()
 
-        for key, item in chain(begun, calls):
-            running[engine.submit(function, item)] = key
-            workers = max(1, engine.workers())
-            yield from done(min(workers + min(workers, AHEAD), MOST) - 1)
-        yield from done(0)
+        try:
+            for key, item in chain(begun, calls):
+                running[engine.submit(function, item)] = key
+                workers = max(1, engine.workers())
+                yield from done(min(workers + min(workers, AHEAD), MOST) - 1)
+            yield from done(0)
+        except Exception:  # of ``calls``, say, or of what takes them
+            yield from ended()
+            raise
 
 
 @contextmanager
@@ -149,7 +155,7 @@ def _processes(jobs: int) -> Iterator[Engine]:
     limits = {name: os.environ.get(name, share) for name in THREADS}
     pool = get_reusable_executor(max_workers=jobs, timeout=IDLE, env=limits)
     try:
-        yield Engine(pool.submit, lambda: jobs)
+        yield Engine(partial(pool.submit, attempt), lambda: jobs)
     except BaseException:
         pool.shutdown(kill_workers=True)
         raise
