@@ -5,6 +5,7 @@
 stages set it (``GOMP_SPINCOUNT``, in ``pipeline``), in turns.
 """
 
+import argparse
 import os
 from contextlib import nullcontext
 from pathlib import Path
@@ -38,6 +39,7 @@ def with_spins(spins: str, recipe: Recipe) -> list[float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python -m benchmarks.waiting").parse_args()
     with TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
         compose(path, ["data=mini"])

@@ -12,6 +12,7 @@ import pytest
         ("bss_eval", ["FOLDER"], "pieces.csv is missing: run the stage urmp first"),
         ("bss_eval", ["--quick"], "unrecognized arguments: --quick"),
         ("train", ["papers"], "invalid choice: 'papers'"),
+        ("waiting", ["paper"], "unrecognized arguments: paper"),
         ("gpu", ["--only", "nothing"], "invalid choice: 'nothing'"),
         (
             "gpu",
