@@ -100,5 +100,5 @@ def progress_bar(description: str, samples: int, quiet: bool) -> tqdm:
         disable=quiet,
         unit=" s of audio",
         unit_scale=1 / SAMPLE_RATE,
-        mininterval=0.1 if sys.stderr and sys.stderr.isatty() else 10,
+        mininterval=0.1 if sys.stderr.isatty() else 10,
     )
