@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from closure import ROOT
 from golden.evaluation import FILE, PIECES, RATE, write_pieces
+from joblib import cpu_count
 from waiting import wait_for
 
 from solos import SAMPLE_RATE
@@ -34,6 +35,15 @@ PIECES_OF = (
     "02_Answer_fl_vn_vn/AuSep_1_fl_02_Answer.wav",
 )
 """A file of each piece."""
+
+
+UNHINDERED = """
+import signal, sys
+from solos.commands.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were begun with
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -183,24 +193,35 @@ def test_systems_are_told_apart_by_as_many_folders_as_it_takes(references, tmp_p
     assert "the same folder is named twice" in capsys.readouterr().err
 
 
-def test_a_stopped_scoring_leaves_nothing_behind(tmp_path):
-    """Its workers, being killed, tidy nothing up."""
-    rng = np.random.default_rng(0)
-    for name in ("01_Long_vn_vc", "02_Long_vn_vc"):
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGTERM, 128 + signal.SIGTERM, b""),
+        (signal.SIGINT, 1, b"solos score: interrupted\n"),
+    ],
+)
+def test_a_stopped_scoring_ends_at_once_and_leaves_nothing_behind(tmp_path, number, code, said):
+    """Of more pieces than workers; those, being killed, tidy nothing up."""
+    wave = np.random.default_rng(0).uniform(-0.1, 0.1, 60 * SAMPLE_RATE)
+    names = [f"{k:02}_Long_vn_vc" for k in range(1, 3 + 4 * cpu_count())]
+    for name in names:
         (tmp_path / name).mkdir()
         for k in (1, 2):
-            wave = rng.uniform(-0.1, 0.1, 60 * SAMPLE_RATE)
-            soundfile.write(tmp_path / name / f"AuSep_{k}_x_{name}.wav", wave, SAMPLE_RATE)
+            target = tmp_path / name / f"AuSep_{k}_x.wav"
+            if name == names[0]:
+                soundfile.write(target, np.roll(wave, k), SAMPLE_RATE)
+            else:
+                target.hardlink_to(tmp_path / names[0] / target.name)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     words = ["score", "--references", str(tmp_path), "--estimates", str(tmp_path), "--quiet"]
     environment = os.environ | {"TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "solos", *words]
+    command = [sys.executable, "-c", UNHINDERED, *words]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
         wait_for(lambda: list(scratch.glob("*/*/mix.wav")))
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
-    assert (process.returncode, errors) == (128 + signal.SIGTERM, b"")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (code, said)
     assert not list(scratch.iterdir())
 
 

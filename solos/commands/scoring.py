@@ -8,16 +8,19 @@ of the files there are for them, be it one for all or one for each.
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 import torch
+from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -37,6 +40,7 @@ log = logging.getLogger(__name__)
 
 _UNEQUAL = 0.1  # seconds by which the lengths of estimates and references may differ
 
+Item, Result = TypeVar("Item"), TypeVar("Result")
 Estimates = Mapping[str, list[NDArray | str]]
 """Of a piece: for each system, each source's samples at 11,025 Hz, or why there are none."""
 
@@ -60,7 +64,7 @@ def score_folders(
     lines: dict[str, list[dict]] = {row: [] for row in systems}
     with TemporaryDirectory(prefix="solos-") as scratch, _workers() as pool:
         one = partial(_score_piece, estimates=estimates, protocol=protocol, scratch=Path(scratch))
-        scored = pool.map(one, pieces)
+        scored = _in_order(pool, one, pieces)
         for piece, remarks in tqdm(scored, "pieces", len(pieces), disable=quiet or None):
             for remark in remarks:
                 log.warning("%s", remark)
@@ -69,10 +73,28 @@ def score_folders(
     return lines
 
 
+def _in_order(
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """As ``pool.map``; but that cancels at an interruption what loky then stumbles on, and hangs.
+
+    So it does on what it has not handed to its workers yet: two calls a worker it has.
+    """
+    running: deque[Future] = deque()
+    for item in items:
+        running.append(pool.submit(function, item))
+        if len(running) == 2 * cpu_count():
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
+
+
 @contextmanager
 def _workers() -> Iterator[Executor]:
     """Processes that end with an error, or an interruption, at once: they tidy nothing up."""
-    pool = get_reusable_executor(env={"OMP_NUM_THREADS": "1"})  # as the stages': there is one
+    pool = get_reusable_executor(
+        max_workers=cpu_count(), env={"OMP_NUM_THREADS": "1"}
+    )  # as the stages': there is one
     try:
         yield pool
     except BaseException:
