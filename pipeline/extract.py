@@ -15,6 +15,7 @@ from solos.config.params import Params
 from solos.preparation import recordings
 from solos.storage import pictures
 from solos.storage.cache import code_of
+from solos.storage.files import intact
 from solos.storage.tables import read_table
 
 COLUMNS = (
@@ -29,7 +30,8 @@ def main(params: Params, name: str) -> None:
     lines = read_table(source / "status.csv", f"download@{name}")
     dataset = params.dataset[name]
     aspect = dataset.aspect if dataset.pictures else None
-    items = [to_item(line, source, params.extract, aspect) for line in lines]
+    with intact(source / "status.csv", f"download@{name}"):  # with all columns
+        items = [to_item(line, source, params.extract, aspect) for line in lines]
     place = Place(f"extract {name}", f"extract/{name}", output, "status.csv", COLUMNS)
     make = partial(extract, settings=params.extract, aspect=aspect)
     make_items(items, make, place, params.parallel)

@@ -15,6 +15,7 @@ from solos.datasets.index import OPTIONAL, Recording, select
 from solos.errors import UserError
 from solos.preparation import spectrograms, splits
 from solos.storage.cache import code_of
+from solos.storage.files import intact
 from solos.storage.tables import read_table, write_table
 
 COVERAGE = Path("data/coverage")
@@ -25,9 +26,10 @@ COLUMNS = ("id", "instrument", *OPTIONAL, "status", "reason", "n_stft_frames", "
 def main(params: Params, name: str) -> None:
     """Transform the recordings of the data set ``name``."""
     extracted, output = Path("data/extracted") / name, Path("data/spectrograms") / name
-    lines = {line["id"]: line for line in read_table(extracted / "status.csv", f"extract@{name}")}
-    recordings = select(params.dataset[name])
-    items = [to_item(recording, lines.get(recording.id), extracted) for recording in recordings]
+    table, recordings = extracted / "status.csv", select(params.dataset[name])
+    with intact(table, f"extract@{name}"):  # with all columns
+        lines = {line["id"]: line for line in read_table(table, f"extract@{name}")}
+        items = [to_item(recording, lines.get(recording.id), extracted) for recording in recordings]
     place = Place(f"spectrograms {name}", f"spectrograms/{name}", output, "recordings.csv", COLUMNS)
     split = partial(splits.assign, val_fraction=params.spectrograms.val_fraction)
     rows = make_items(items, transform, place, params.parallel, complete=split)

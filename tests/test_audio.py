@@ -101,3 +101,13 @@ def test_what_is_no_sound_says_so(tmp_path):
         with pytest.raises(MediaError) as error:
             audio.decode(tmp_path / name, tmp_path)
         assert error.value.status == status
+
+
+@pytest.mark.parametrize("rate", [44056, 96001, 192001])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_what_is_too_short_at_an_odd_rate_is_said(tmp_path, rate, n):
+    soundfile.write(tmp_path / "a.wav", noise(n), rate)
+    with pytest.raises(MediaError, match="nothing is left of the sound at 48000 Hz"):
+        audio.hear(tmp_path / "a.wav")
+    soundfile.write(tmp_path / "a.wav", noise(n), 44100)
+    assert len(audio.read_audio(tmp_path / "a.wav")) == math.ceil(n / 4)

@@ -261,8 +261,41 @@ MISTAKES = {
         ("--model", "sop", "--players", 200, "--audio", "{mix}"),
         *(1, "192x64 pixels have no room for 200 players"),
     ),
-    "absent audio": (("--model", "mhunet", "--audio", "no.wav"), 1, "no.wav: the file is not ther"),
+    "absent audio": (("--model", "mhunet", "--audio", "no.wav"), 1, "no.wav: no such file"),
 }
+
+
+@pytest.mark.parametrize("option", ["--players", "--batch-size"])
+@pytest.mark.parametrize("count", ["0", "-1", "2.5", "10000", "9" * 30, "9" * 5000])
+def test_a_count_that_cannot_be_meant_is_refused_before_anything_is_listed(
+    separate, out, mix, capsys, option, count
+):
+    assert separate(mix, f"{option}={count}", "--model", "sop") == 2
+    errors = capsys.readouterr().err
+    assert "is no number from 1 to 9999" in errors and errors.count("\n") == 1
+
+
+def test_no_input_is_replaced_by_an_estimate(separate, out, mix, tmp_path, capsys):
+    """Not even of another one, nor under another name."""
+    separated = out / mix.stem
+    separated.mkdir(parents=True)
+    horn = Path(shutil.copy(mix, separated / "Horn.wav"))
+    link = tmp_path / "link.wav"
+    link.symlink_to(horn)
+    kept = file_hash(horn)
+    arguments = ("--model", "mhunet", "--instruments", "horn", "--overwrite")
+    for inputs in ((mix, horn), (mix, link)):
+        assert separate(*inputs, *arguments) == 1
+        (line,) = capsys.readouterr().err.splitlines()[-1:]
+        assert line.startswith(f"solos separate: {horn} is an input, and would be replaced")
+        assert file_hash(horn) == kept
+
+
+def test_a_pipe_is_not_waited_for(separate, out, mix, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.wav")
+    for arguments in ((tmp_path / "pipe.wav",), (mix, "--audio", tmp_path / "pipe.wav")):
+        assert separate(*arguments, "--model", "mhunet") == 1
+        assert "pipe.wav: no file, but a pipe or a device" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -111,6 +111,18 @@ def test_a_reader_that_goes_away_is_no_error(workspace, words):
     assert errors == b"" and process.returncode in (0, 1)
 
 
+@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2)])
+def test_a_stream_that_is_closed_is_written_to_by_nobody(workspace, sound, tmp_path, closed):
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    process = start(workspace, *separating(sound, out=tmp_path / "o"), preexec_fn=close)
+    printed, errors = process.communicate()
+    assert process.returncode == 0 and (printed != b"") == (1 not in closed), errors
+    assert soundfile.info(tmp_path / "o" / "Horn.wav").frames == 2 * SAMPLE_RATE
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_an_output_that_is_full_is_one_line(workspace):
     with Path("/dev/full").open("w") as full:
@@ -283,6 +295,37 @@ def test_a_stop_that_a_library_drops_is_repeated(tmp_path, number, code, said):
         _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (code, said)
     assert (tmp_path / "tidied").exists()
+
+
+ENDING = """
+import atexit, signal, sys, time
+from pathlib import Path
+from solos.commands import cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+atexit.register(time.sleep, 30)  # as libraries take a while, too
+atexit.register(Path("ending").touch)
+
+def run(arguments):
+    Path("begun").touch()
+    time.sleep(30)
+
+cli.info.run = run
+sys.exit(cli.main(["info"]))
+"""
+
+
+def test_a_second_interruption_ends_what_is_ending(tmp_path):
+    command = [sys.executable, "-c", ENDING]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+    ) as process:
+        for name in ("begun", "ending"):
+            wait_for((tmp_path / name).exists)
+            process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (-signal.SIGINT, b"solos info: interrupted\n")
 
 
 DAMAGE = {

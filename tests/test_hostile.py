@@ -154,7 +154,7 @@ READ = {
     ],
 }
 """Of each stage, what it reads."""
-DAMAGES = ("absent", "empty", "half", "noise", "zeros", "another table", "a folder")
+DAMAGES = ("absent", "empty", "half", "noise", "zeros", "another table", "a whole one", "a folder")
 
 
 FEWER = {"report": ("another table",), "train mhunet": ("absent", "half", "noise")}
@@ -177,6 +177,7 @@ def damaged(path: Path, damage: str) -> Iterator[None]:
         "noise": np.random.default_rng(1).bytes(5000),
         "zeros": bytes(5000),
         "another table": b"a,b,c\n1,2,3\n4,5\n",
+        "a whole one": b"a,b\n1,2\n",
     }
     try:
         if damage == "a folder":

@@ -43,6 +43,9 @@ def test_folders_with_spaces_and_percent_signs_make_proper_urls(tmp_path):
         ('a,Tuba,u,"[[0.5,5]]"', "0 <= start < end"),
         ('a,Tuba,u,"[[1,2,3]]"', "0 <= start < end"),
         ('a,Tuba,u,"{}"', "0 <= start < end"),
+        ("a,Tuba,u,[],val", "more cells than the header has: 'val'"),
+        ('a,Tuba,u,"' + 50_000 * "[" + '"', "spans are not JSON"),
+        ('a,Tuba,u,"[[0,' + 5000 * "9" + ']]"', "spans are not JSON"),
         ("b,Tuba,u,[]\nb,Tuba,v,[]", "'b' occurs twice"),
     ],
 )

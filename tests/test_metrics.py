@@ -329,7 +329,11 @@ def test_signals_shorter_than_the_filters_span_everything(n_samples, rng):
         (np.ones((1, 4, 2, 100)), np.ones((1, 4, 2, 100)), r"\(1, 4, 2, 100\)"),
         (np.ones((65535, 2)), np.ones((65535, 2)), r"sources first, found \(65535, 2\)"),
         (np.ones((3, 300, 2)), np.ones((3, 300, 2)), r"300 sources of 2 samples can't be meant"),
+        (np.ones((300, 2, 2)), np.ones((300, 2, 2)), r"sources first, found \(300, 2, 2\)"),
         (np.ones((101, 600)), np.ones((101, 600)), r"101 sources of 600 samples"),
+        (np.ones((2, 100)), np.ones((0, 2, 100)), r"\(0, 2, 100\)"),
+        (np.ones((2, 100), complex), np.ones((2, 100)), "references must be real .* complex128"),
+        (np.ones((2, 100)), np.full((2, 100), 1j), "estimates must be real numbers"),
         (np.ones((2, 100)), np.ones((100, 2)), r"\(2, 100\) as the references"),
         (np.ones((2, 100)), np.full((2, 100), np.nan), "estimates hold 200 NaN"),
         (np.full((2, 100), np.inf), np.ones((2, 100)), "references hold 200 NaN or inf"),
@@ -339,6 +343,19 @@ def test_signals_shorter_than_the_filters_span_everything(n_samples, rng):
 def test_bad_input_is_refused_with_what_was_found(metric, references, estimates, message):
     with pytest.raises(ValueError, match=message):
         metric(references=references, estimates=estimates)
+
+
+def test_shapes_that_cannot_be_are_refused_before_anything_is_copied():
+    """As float64 these would be a terabyte."""
+    waves = np.broadcast_to(np.int8(1), (10**11, 2))
+    with pytest.raises(ValueError, match="sources first, found"):
+        bss_eval(references=waves, estimates=waves)
+
+
+def test_a_mixture_that_is_not_finite_has_no_energy_at_silence():
+    waves = np.random.default_rng(0).standard_normal((2, 2048))
+    with pytest.raises(ValueError, match="mix hold 2048 NaN"):
+        pes(references=waves, estimates=waves, mix=np.full(2048, np.nan))
 
 
 def test_si_sdr_by_hand():

@@ -11,6 +11,7 @@ import soundfile
 from test_media import SETTINGS, extract, ffmpeg
 from test_urmp import write_piece
 
+from solos import SAMPLE_RATE
 from solos.commands.cli import main
 from solos.config.data import Extract
 from solos.datasets.index import Recording, read_index, write_index
@@ -313,3 +314,14 @@ def test_a_sources_film_keeps_its_time(kind, separate, tmp_path):
     flashes = (np.flatnonzero(np.diff((brightness > 128).astype(int)) > 0) + 1) / 8
     assert len(flashes) == len(flashed)
     assert min(flashes - flashed) >= -0.05 and max(flashes - flashed) < 0.18
+
+
+def test_a_playlist_that_says_that_more_is_to_come_is_not_waited_for(tmp_path):
+    """FFmpeg would ask for hours whether there is."""
+    playing = ("-f", "lavfi", "-i", "sine=d=4", "-f", "hls", "-hls_time", 1, "-hls_list_size", 0)
+    ffmpeg(*playing, tmp_path / "whole.m3u8")
+    ffmpeg(*playing, "-hls_flags", "omit_endlist", tmp_path / "live.m3u8")
+    assert len(read_audio(tmp_path / "whole.m3u8")) / SAMPLE_RATE == pytest.approx(4, abs=0.1)
+    for read in (read_audio, probe):
+        with pytest.raises(MediaError, match="a playlist without an end"):
+            read(tmp_path / "live.m3u8")

@@ -1,7 +1,9 @@
 """Known answers, by the stages' way and by that of anybody's folders."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 import soundfile
 from closure import ROOT
 from golden.evaluation import FILE, PIECES, RATE, write_pieces
+from joblib import cpu_count
+from waiting import wait_for
 
 from solos import SAMPLE_RATE
 from solos.commands.cli import main
@@ -26,6 +30,20 @@ from solos.storage.tables import write_table
 
 KNOWN = json.loads(FILE.read_text())
 MEASURES = ["SDR", "SIR", "SAR"]
+PIECES_OF = (
+    "01_Known_vn_vc/AuSep_1_vn_01_Known.wav",
+    "02_Answer_fl_vn_vn/AuSep_1_fl_02_Answer.wav",
+)
+"""A file of each piece."""
+
+
+UNHINDERED = """
+import signal, sys
+from solos.commands.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were begun with
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +148,81 @@ def test_one_file_for_several_parts_is_remarked(references, estimates, caplog):
     score_folders(references, {"x": estimates}, Protocol())
     found = "AuSep_2_vn_02_Answer.wav is taken for all of Violin, parts 2+3"
     assert f"x, 02_Answer_fl_vn_vn: {found}" in caplog.text
+
+
+def test_estimates_of_another_length_are_remarked(references, estimates, caplog):
+    """They may be of another recording, or another rate than their headers say."""
+    paths = [estimates / PIECES_OF[k] for k in range(2)]
+    wave, _ = soundfile.read(paths[0])
+    soundfile.write(paths[0], np.concatenate([wave, wave]), RATE)
+    wave, _ = soundfile.read(paths[1])
+    soundfile.write(paths[1], wave[: -RATE // 2], RATE)
+    score_folders(references, {"x": estimates}, Protocol())
+    assert f"x, 01_Known_vn_vc: {paths[0].name} is 12.5 s longer than the refer" in caplog.text
+    assert f"x, 02_Answer_fl_vn_vn: {paths[1].name} is 0.5 s shorter than the" in caplog.text
+    assert caplog.text.count("than the references") == 2
+
+
+def test_drift_is_that_of_the_stages(references):
+    """Estimates of segment i are taken i samples later, which no causal filter makes up for."""
+    aligned, drifted = (
+        pd.DataFrame(score_folders(references, {"x": references}, Protocol(drift=drift))["x"])
+        for drift in (0, 1)
+    )
+    first = aligned["segment"] == 0
+    assert (drifted[first]["SI-SDR"] > 100).all() and (aligned["SI-SDR"] > 100).all()
+    assert (drifted[~first]["SI-SDR"] < 60).all()
+
+
+def test_a_piece_that_cannot_be_understood_is_a_line(references, estimates, tmp_path):
+    shutil.copytree(references, tmp_path / "more")
+    shutil.copytree(references / "01_Known_vn_vc", tmp_path / "more/03_Known_vn_kazoo")
+    table = pd.DataFrame(score_folders(tmp_path / "more", {"x": estimates}, Protocol())["x"])
+    (line,) = table[table["piece"] == "03_Known_vn_kazoo"].to_dict("records")
+    assert line["skipped"] == "unusable references: unknown instrument code(s) kazoo"
+
+
+def test_systems_are_told_apart_by_as_many_folders_as_it_takes(references, tmp_path, capsys):
+    words = ["score", "--references", str(references), "--estimates"]
+    for name in ("a/out/urmp", "b/out/urmp"):
+        shutil.copytree(references, tmp_path / name)
+        words.append(str(tmp_path / name))
+    assert main([*words, "--json", "--quiet"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == ["a-out-urmp", "b-out-urmp"]
+    assert main([*words, words[-1] + "/../urmp"]) == 2
+    assert "the same folder is named twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGTERM, 128 + signal.SIGTERM, b""),
+        (signal.SIGINT, 1, b"solos score: interrupted\n"),
+    ],
+)
+def test_a_stopped_scoring_ends_at_once_and_leaves_nothing_behind(tmp_path, number, code, said):
+    """Of more pieces than workers; those, being killed, tidy nothing up."""
+    wave = np.random.default_rng(0).uniform(-0.1, 0.1, 60 * SAMPLE_RATE)
+    names = [f"{k:02}_Long_vn_vc" for k in range(1, 3 + 4 * cpu_count())]
+    for name in names:
+        (tmp_path / name).mkdir()
+        for k in (1, 2):
+            target = tmp_path / name / f"AuSep_{k}_x.wav"
+            if name == names[0]:
+                soundfile.write(target, np.roll(wave, k), SAMPLE_RATE)
+            else:
+                target.hardlink_to(tmp_path / names[0] / target.name)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    words = ["score", "--references", str(tmp_path), "--estimates", str(tmp_path), "--quiet"]
+    environment = os.environ | {"TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", UNHINDERED, *words]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+        wait_for(lambda: list(scratch.glob("*/*/mix.wav")))
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (code, said)
+    assert not list(scratch.iterdir())
 
 
 def test_the_command_prints_the_table(references, estimates, tmp_path, capsys):

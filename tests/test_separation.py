@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from solos import INSTRUMENTS, SEGMENT
 from solos.errors import UserError
@@ -88,6 +89,27 @@ def test_sop_estimates_are_the_masked_mixture(sop_recipe, tmp_path):
 
 def test_no_network_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"network\.yaml is missing"):
+        load_separator(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"aspect": "sqaush"}, "aspect: keep or squash expected, found 'sqaush'"),
+        ({"aspect": ["keep"]}, "aspect: keep or squash expected"),
+        ({"network": "mhunet"}, "describes no network: .*has no attribute"),
+        ({"components": 3 * 10**9}, "describes no network: .*allocate"),
+    ],
+)
+def test_a_description_that_does_not_hold_together_is_named(sop_recipe, tmp_path, change, message):
+    recipe = sop_recipe.model_dump()
+    save_network(tmp_path, build_network(sop_recipe), {"network": "sop", "recipe": recipe})
+    path = tmp_path / "network.yaml"
+    description = yaml.safe_load(path.read_text())
+    place = description["recipe"] if change.keys() <= recipe.keys() else description
+    place |= change
+    path.write_text(yaml.safe_dump(description))
+    with pytest.raises(UserError, match=f"network.yaml:? {message}"):
         load_separator(tmp_path)
 
 

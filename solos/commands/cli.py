@@ -43,17 +43,24 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0, 1 for a failure, 2 for a command line that can't be."""
     words = sys.argv[1:] if argv is None else list(argv)
+    _have_streams()
     try:
         with _any_file_name_can_be_printed():
             try:
                 return _run(words)
             finally:
-                if sys.stdout:
-                    sys.stdout.flush()
+                sys.stdout.flush()
     except OSError as error:  # of standard output: nobody reads on (| head), or the disk is full
         _forget_output()
         silent = isinstance(error, BrokenPipeError)
         return 1 if silent else _fail("solos", f"standard output: {error.strerror}", 1, False)
+
+
+def _have_streams() -> None:
+    """Those that were closed lead nowhere: the next file opened would get what libraries print."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 def _run(words: Sequence[str]) -> int:
@@ -146,6 +153,7 @@ def _ending_tidily() -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> NoReturn:
         for other in ours:  # once is enough: the removing is not to be stopped
             signal.signal(other, signal.SIG_IGN)
+            ours[other] = signal.SIG_DFL  # then the process ends, and no traceback if it is hurried
         error = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
         if hasattr(signal, "setitimer"):
             ours[signal.SIGALRM] = signal.signal(signal.SIGALRM, partial(_again, error))

@@ -25,6 +25,26 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _LARGEST = 2**32 - HEADER  # bytes of a WAV, whose header counts them by 32 bits
 
 
+def require_apart(folder: Path, names: Sequence[str], inputs: Iterable[Path]) -> None:
+    """To overwrite is meant of earlier estimates, not of what is to be separated.
+
+    Raises:
+        UserError: an input lies where a file of ``names`` is to be.
+    """
+    taken = set(_identities(inputs))
+    for target in (folder / name for name in names):
+        if taken & set(_identities([target])):
+            raise UserError(f"{target} is an input, and would be replaced: choose another --out")
+
+
+def _identities(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
+    """Of those files that are there, by whatever names."""
+    for path in paths:
+        with suppress(OSError):
+            about = path.stat()
+            yield about.st_dev, about.st_ino
+
+
 @contextmanager
 def published(folder: Path, names: Sequence[str], overwrite: bool) -> Iterator[Path]:
     """A temporary folder, whose files ``names`` are moved into ``folder`` at the end.

@@ -61,6 +61,7 @@ def separate_file(path: Path, folder: Path, job: Job) -> dict:
     kinds = [".wav", *([".mp4"] if job.options.video else [])]
     names = [source.name + kind for source in job.sources for kind in kinds]
     names += [*(["map.png"] if job.options.map else []), outputs.REPORT]
+    outputs.require_apart(folder, names, [*job.options.inputs, job.options.audio or path])
     with outputs.published(folder, names, job.options.overwrite) as scratch:
         recording = open_recording(path, scratch, job)
         rate, length, cut = write_estimates(recording, scratch, job)
@@ -99,8 +100,8 @@ class Recording:
 def open_recording(path: Path, scratch: Path, job: Job) -> Recording:
     """Decode what the network needs of an input into ``scratch``."""
     source = job.options.audio or path
-    if not path.is_file():
-        raise UserError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
+    for file in (path, source):
+        _require_file(file)
     try:
         sound, remark = decode(source, scratch)
     except MediaError as error:
@@ -111,6 +112,13 @@ def open_recording(path: Path, scratch: Path, job: Job) -> Recording:
         return replace(recording, odd_rate=rate) if is_odd(rate) else recording
     except MediaError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _require_file(path: Path) -> None:
+    """Opening a pipe would wait for its writer, and it can be read but once."""
+    if not path.is_file():
+        there = "a folder" if path.is_dir() else "no file, but a pipe or a device"
+        raise UserError(f"{path}: {there if path.exists() else 'no such file'}")
 
 
 def _with_pictures(path: Path, sound: Path, remark: str, scratch: Path, job: Job) -> Recording:

@@ -77,7 +77,7 @@ def _protocol(arguments: argparse.Namespace) -> Protocol:
 
 
 def _systems(folders: Sequence[Path]) -> dict[str, Path]:
-    """Names of the folders of estimates: their own, or with their parent's where these are equal.
+    """Names of the folders of estimates: their own, or with as many parents' as tell them apart.
 
     Raises:
         UserError: one is not there, or named twice.
@@ -86,8 +86,8 @@ def _systems(folders: Sequence[Path]) -> dict[str, Path]:
         if not folder.is_dir():
             raise UserError(f"--estimates: {folder} is no folder")
     paths = [folder.resolve() for folder in folders]
-    for depth in (1, 2):
-        names = ["-".join(path.parts[-depth:]) for path in paths]
+    for depth in range(1, max(len(path.parts) for path in paths)):
+        names = ["-".join(path.parts[1:][-depth:]) for path in paths]
         if len(set(names)) == len(names):
             return dict(zip(names, folders, strict=True))
     raise UsageError("--estimates: the same folder is named twice")

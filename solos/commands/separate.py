@@ -13,6 +13,8 @@ from solos.config.exported import DESCRIPTION
 from solos.errors import UserError
 
 BITS = (16, 32)
+MOST = 9999
+"""Players, or segments at a time: more can't be meant, and would be listed before that is seen."""
 log = logging.getLogger(__name__)
 
 
@@ -67,8 +69,8 @@ OWN = Path(__file__).parents[1] / "weights" / "informed"
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    if not (text.isdecimal() and len(text) <= len(str(MOST)) and 1 <= int(text) <= MOST):
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is no number from 1 to {MOST}")
     return int(text)
 
 

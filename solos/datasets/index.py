@@ -124,7 +124,7 @@ def load_spans(text: str) -> Spans:
     """
     try:
         spans = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise ValueError(f"spans are not JSON: {text[:60]!r}") from None
     if not isinstance(spans, list) or not all(_is_span(span) for span in spans):
         raise ValueError(f"spans must be [[start, end], ...] with 0 <= start < end: {text[:60]!r}")
@@ -164,6 +164,10 @@ def _recording(row: dict[str, str], folder: Path) -> Recording:
     identity, instrument, url = (row[column] or "" for column in COLUMNS[:3])
     if not _SAFE_ID.fullmatch(identity):
         raise ValueError(f"id {identity!r} must be of letters, digits, _ and - (it names files)")
+    if None in row:  # a split, say, without its column
+        raise ValueError(
+            f"{identity}: more cells than the header has: {','.join(row[None])[:60]!r}"
+        )
     if not instrument or not url:
         raise ValueError(f"{identity}: instrument and url must not be empty")
     if not urlsplit(url).scheme or _is_file(folder / url):

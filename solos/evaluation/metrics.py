@@ -66,9 +66,9 @@ def bss_eval(
         projections are onto what they span.
 
     Raises:
-        ValueError: shapes that don't match, no samples, more sources than samples or than 100, or
-            values that aren't finite; or more than 45 that are not silent, as (512 n_src)² float64
-            would take more than 4 GiB. (A few times that, where references are dependent.)
+        ValueError: shapes that don't match, no samples, more sources (or segments) than samples or
+            more than 100, values that aren't finite reals; or more than 45 sources that sound, as
+            (512 n_src)² float64 take more than 4 GiB. (A few times that, where they are dependent.)
     """
     references, estimates = _checked(references, estimates)
     _require_room(references)
@@ -173,7 +173,7 @@ def pes(*, references: ArrayLike, estimates: ArrayLike, mix: ArrayLike) -> NDArr
         ValueError: as for :func:`bss_eval`, or shorter than a window.
     """
     references, estimates = _checked(references, estimates)
-    mix = np.asarray(mix, dtype=np.float64)
+    mix = _real("mix", np.asarray(mix))
     if references.ndim != 2 or mix.shape != references.shape[1:] or mix.size < _WINDOW:
         raise ValueError(f"mix {mix.shape} of {references.shape}: one segment of a window or more")
     theirs, ours, whole = (_window_energies(wave) for wave in (references, estimates, mix))
@@ -191,29 +191,35 @@ def _window_energies(waves: NDArray) -> NDArray:
 
 
 def _checked(references: ArrayLike, estimates: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Both as float64, or a ValueError that shows what came."""
-    references = np.asarray(references, dtype=np.float64)
-    estimates = np.asarray(estimates, dtype=np.float64)
+    """Both as float64, or a ValueError that shows what came; shapes first, which costs nothing."""
+    references, estimates = np.asarray(references), np.asarray(estimates)
     if references.ndim not in (2, 3) or not references.size:
         raise ValueError(
             f"references must be ([segments,] n_src, n_samples), found {references.shape}"
         )
     n_src, n_samples = references.shape[-2:]
-    if n_src > min(n_samples, _MOST_SOURCES):
+    if n_src > min(n_samples, _MOST_SOURCES) or len(references) > max(n_src, n_samples):
         raise ValueError(
             f"references must be (n_src, n_samples), sources first, found {references.shape}: "
             f"{n_src} sources of {n_samples} samples can't be meant (transpose them?)"
         )
     without_rows = np.delete(estimates.shape, -3) if estimates.ndim > references.ndim else ()
-    if references.shape not in (estimates.shape, tuple(without_rows)):
+    if references.shape not in (estimates.shape, tuple(without_rows)) or not estimates.size:
         raise ValueError(
             f"estimates must be {references.shape} as the references, or have rows before the last "
             f"two dimensions, found {estimates.shape}"
         )
-    for name, waves in (("references", references), ("estimates", estimates)):
-        if not np.isfinite(waves).all():
-            raise ValueError(f"{name} hold {(~np.isfinite(waves)).sum()} NaN or infinite value(s)")
-    return references, estimates
+    return _real("references", references), _real("estimates", estimates)
+
+
+def _real(name: str, waves: NDArray) -> NDArray:
+    """As float64: numpy would drop what is imaginary without an error."""
+    if waves.dtype.kind in "cmM":
+        raise ValueError(f"{name} must be real numbers, found {waves.dtype}")
+    waves = waves.astype(np.float64, copy=False)
+    if not np.isfinite(waves).all():
+        raise ValueError(f"{name} hold {(~np.isfinite(waves)).sum()} NaN or infinite value(s)")
+    return waves
 
 
 def _energy(waves: NDArray) -> NDArray:
@@ -239,12 +245,6 @@ def _decibels(wanted: NDArray, unwanted: NDArray) -> NDArray:
 
 def _ratios(target: torch.Tensor, interference: torch.Tensor, artifacts: torch.Tensor) -> NDArray:
     """SDR, SIR and SAR stacked, (3, ...), from the energies of orthogonal components."""
-    target, interference, artifacts = (
-        e.numpy(force=True) for e in (target, interference, artifacts)
-    )
-    pairs = (
-        (target, interference + artifacts),
-        (target, interference),
-        (target + interference, artifacts),
-    )
+    t, i, a = (energies.numpy(force=True) for energies in (target, interference, artifacts))
+    pairs = ((t, i + a), (t, i), (t + i, a))
     return np.stack([_decibels(wanted, rest) for wanted, rest in pairs])

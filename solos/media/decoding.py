@@ -92,6 +92,8 @@ class Sound:
                 held, size = [], 0
         if held:
             yield np.concatenate(held, axis=1)
+        if not self.facts.seconds:
+            raise MediaError("no_audio", f"nothing is left of the sound at {self.rate} Hz")
         self._note_promises()
 
     def _placed(self) -> Iterator[NDArray[np.float32]]:

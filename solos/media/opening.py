@@ -12,6 +12,8 @@ from solos.media.extent import doubt, extent
 
 BARE = ("mp3", "aac", "ac3", "eac3")
 """Formats that are a codec's frames and no more: what they say of time is reckoned by FFmpeg."""
+_PLAYLISTS = ("hls", "dash")
+"""Formats that name files, and may say that more are to come."""
 
 
 def locator(path: Path) -> str:
@@ -41,6 +43,8 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
     with container:
         if container.format.name == "tty":  # what FFmpeg makes of any .txt: a film of letters
             raise MediaError("unreadable", "a text, not a media file")
+        if container.format.name in _PLAYLISTS and not container.duration:  # waited for, for ever
+            raise MediaError("unreadable", "a playlist without an end, as of a live stream")
         yield container
 
 

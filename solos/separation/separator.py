@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from solos import INSTRUMENTS, SEGMENT
 from solos.config.data import Aspect
-from solos.config.exported import read_description
+from solos.config.exported import DESCRIPTION, read_description
 from solos.config.recipes import InformedRecipe, Recipe, SopRecipe
+from solos.errors import UserError
 from solos.models import SoundOfPixels
 from solos.models.device import find_device, lay_out
 from solos.models.inputs import log_input, may_play, scaled_log_input
@@ -191,7 +192,15 @@ def load_separator(folder: Path, masks: Masks = "binary", device: str | None = N
         UserError: ``folder`` holds no exported network, or its files don't fit.
     """
     description, recipe = read_description(folder)
-    network = build_network(recipe, description.get("network"))
+    aspect = description.get("aspect", "keep")
+    if aspect not in get_args(Aspect):
+        choices = " or ".join(get_args(Aspect))
+        raise UserError(f"{folder / DESCRIPTION}: aspect: {choices} expected, found {aspect!r}")
+    try:
+        network = build_network(recipe, description.get("network"))
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:  # torch's for memory
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{folder / DESCRIPTION} describes no network: {reason}") from error
     load_weights(folder, network)
     lay_out(network, find_device(device or recipe.device), channels_last=True)
-    return Separator(network.eval(), recipe, masks, description.get("aspect", "keep"))
+    return Separator(network.eval(), recipe, masks, aspect)
