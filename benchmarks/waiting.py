@@ -19,10 +19,8 @@ from pipeline.params import compose
 from solos.config.params import load_params
 from solos.config.recipes import MhuRecipe, Recipe
 
-OWN, OURS = (
-    "300000",
-    os.environ["GOMP_SPINCOUNT"],
-)  # the former where nothing is set: libgomp, env.c
+OWN = "300000"  # where nothing is set (libgomp, env.c)
+OURS = os.environ["GOMP_SPINCOUNT"]
 ROUNDS = 3
 
 
