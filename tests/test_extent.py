@@ -236,6 +236,24 @@ def test_sounds_that_libsndfile_wrote_are_whole(tmp_path):
         assert hear(tmp_path / name)[1] == []
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.m4a", "a.mp4"])
+def test_a_second_file_behind_the_first_is_told_of(name, tmp_path):
+    """What ``cat a.wav b.wav`` makes; of MP3s, and of films in fragments, all is heard."""
+    first = tmp_path / name
+    ffmpeg(*KINDS[name], first)
+    size = first.stat().st_size
+    first.write_bytes(first.read_bytes() * 2)
+    why = f"another file is joined to it at byte {size}, and not heard"
+    assert [why in line for line in said(first, tmp_path)] == [True] * 3
+
+
+def test_fragments_with_their_headers_repeated_are_one_film(tmp_path):
+    film = tmp_path / "a.mp4"
+    ffmpeg(*FILMS["pieces.mp4"], film)
+    film.write_bytes(film.read_bytes() * 2)
+    assert extent(film) == Extent()
+
+
 @pytest.mark.parametrize("name", ["a.w64", "a.ogg"])
 def test_score_and_urmp_say_it(name, tmp_path, caplog):
     folder = write_piece(tmp_path / "urmp", "01_Jupiter_vn_vc")

@@ -1,4 +1,4 @@
-"""Whether a file ends before its own sizes say, which FFmpeg and libsndfile do not tell."""
+"""Whether a file ends before its own sizes say, or after: FFmpeg and libsndfile don't tell."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ class Extent:
     share: float = 1.0
     """How many times as many bytes of sound (or of a film) it promises as it holds, at least 1."""
     why: str = ""
-    """How one sees that it is cut off; empty where it is whole, or promises nothing."""
+    """How one sees that it is cut off, or more than one; else, or if it promises nothing, empty."""
     open_ended: bool = False
     """Whether it was written into a pipe."""
 
@@ -126,7 +126,20 @@ def extent(path: Path) -> Extent:
             if size > there:
                 why = f"its file is cut off, {size - there} bytes are missing"
                 return Extent(size / there, why)
-    return Extent()
+        return Extent(why=_joined(stream, head))
+
+
+def _joined(stream: BinaryIO, head: bytes) -> str:
+    """Whether a file is followed by another one, as ``cat`` joins them: it is not heard."""
+    begin = None
+    if head[8:] in (b"WAVE", b"AIFF", b"AIFC"):
+        size = int.from_bytes(head[4:8], "big" if head[:4] == b"FORM" else "little")
+        begin = _go_to(stream, 8 + size + size % 2)
+        begin = begin if stream.read(4) == head[:4] else None
+    elif head[4:8] == b"ftyp":
+        places = {name: at for name, at, _ in _boxes(stream)}  # the last of each
+        begin = None if b"moof" in places else places[b"ftyp"]  # fragments are heard all the same
+    return f"another file is joined to it at byte {begin}, and not heard" if begin else ""
 
 
 def doubt(path: Path) -> str:
@@ -149,6 +162,13 @@ def _reader(head: bytes) -> Callable[[BinaryIO], Iterator[Piece]]:
 
 def _mp4(stream: BinaryIO) -> Iterator[Piece]:
     """The boxes of media and of their indices: there are many in a fragmented film."""
+    for name, place, size in _boxes(stream):
+        if name in (b"mdat", b"moof"):
+            yield place, size
+
+
+def _boxes(stream: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Name, place and size of each of MP4's outermost boxes."""
     place = stream.seek(0)
     for _ in range(_MOST):
         if len(head := stream.read(8)) < 8:
@@ -157,8 +177,7 @@ def _mp4(stream: BinaryIO) -> Iterator[Piece]:
         size = int.from_bytes(stream.read(8), "big") if size == 1 else size
         if size < 8:  # 0: all that follows
             return
-        if head[4:] in (b"mdat", b"moof"):
-            yield place, size
+        yield head[4:], place, size
         place = _go_to(stream, place + size)
 
 
