@@ -108,15 +108,16 @@ def table() -> None:
     )
     print("|---" * 11 + "|")
     for beside in ("nothing", "a busy process"):
-        with busy() if beside != "nothing" else nullcontext():
+        with busy(os.cpu_count()) if beside != "nothing" else nullcontext():
             for n_src in (2, 3, 5):
                 print(f"| {beside} {compare(n_src)}", flush=True)
 
 
 @contextmanager
-def busy() -> Iterator[None]:
-    """Another process multiplies matrices on all cores meanwhile."""
-    process = multiprocessing.get_context("spawn").Process(target=multiply, daemon=True)
+def busy(threads: int) -> Iterator[None]:
+    """Another process multiplies matrices meanwhile."""
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=multiply, args=(threads,), daemon=True)
     process.start()
     time.sleep(5)  # until it has imported torch
     try:
@@ -126,8 +127,8 @@ def busy() -> Iterator[None]:
         process.join()
 
 
-def multiply() -> None:
-    torch.set_num_threads(os.cpu_count())
+def multiply(threads: int) -> None:
+    torch.set_num_threads(threads)
     square = torch.rand(1000, 1000)
     while True:
         square @ square

@@ -1,8 +1,8 @@
 """Training steps beside a busy process, by how long torch's threads spin for each other.
 
 ``python -m benchmarks.waiting``: seconds of a step of each network at the miniature's sizes
-(medians of nine), alone and with another process on all cores, as GNU's OpenMP has it and as the
-stages set it (``GOMP_SPINCOUNT``, in ``pipeline``), in turns.
+(medians of nine), alone, beside a busy thread and beside one on each core, as GNU's OpenMP has it
+and as the stages set it (``GOMP_SPINCOUNT``, in ``pipeline``), in turns.
 """
 
 import argparse
@@ -44,8 +44,9 @@ def main() -> None:
         recipes = load_params(path).train
     print("| beside | step | OpenMP's own, s | ours, s | ratio |")
     print("|---" * 5 + "|")
-    for beside in ("nothing", "a busy process"):
-        with busy() if beside != "nothing" else nullcontext():
+    loads = {"nothing": 0, "a busy thread": 1, "one on each core": os.cpu_count()}
+    for beside, threads in loads.items():
+        with busy(threads) if threads else nullcontext():
             for recipe in (recipes.sop, recipes.mhunet):
                 found: dict[str, list[float]] = {OWN: [], OURS: []}
                 for _ in range(ROUNDS):

@@ -3,5 +3,5 @@
 import os
 
 # Before torch is loaded: its threads (GNU's OpenMP) wait for each other by turning on the spot, and
-# where another program has one of their cores, that takes nearly all the time (docs/speed.md).
+# where other programs want these cores, that may take most of the time (docs/speed.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
