@@ -92,9 +92,8 @@ def _in_order(
 @contextmanager
 def _workers() -> Iterator[Executor]:
     """Processes that end with an error, or an interruption, at once: they tidy nothing up."""
-    pool = get_reusable_executor(
-        max_workers=cpu_count(), env={"OMP_NUM_THREADS": "1"}
-    )  # as the stages': there is one
+    # As the stages': a process has one.
+    pool = get_reusable_executor(max_workers=cpu_count(), env={"OMP_NUM_THREADS": "1"})
     try:
         yield pool
     except BaseException:
