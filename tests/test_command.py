@@ -47,11 +47,15 @@ def separating(*inputs: object, out: Path) -> list[str]:
     return [*words, "--out", str(out)]
 
 
-def start(workspace: Path, *arguments: str, **options: object) -> subprocess.Popen:
+def begin(folder: Path, *words: str, **options: object) -> subprocess.Popen:
+    """Python in a folder, whose output is caught."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    command = [sys.executable, "-m", "solos", *arguments]
-    return subprocess.Popen(command, cwd=workspace, env=environment, **pipes)
+    return subprocess.Popen([sys.executable, *words], cwd=folder, env=environment, **pipes)
+
+
+def start(workspace: Path, *arguments: str, **options: object) -> subprocess.Popen:
+    return begin(workspace, "-m", "solos", *arguments, **options)
 
 
 TORCHLESS = {
@@ -283,11 +287,7 @@ sys.exit(cli.main(["info"]))
     ],
 )
 def test_a_stop_that_a_library_drops_is_repeated(tmp_path, number, code, said):
-    command = [sys.executable, "-c", DROPPING]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE
-    ) as process:
+    with begin(tmp_path, "-c", DROPPING) as process:
         wait_for((tmp_path / "begun").exists)
         for each in (number, signal.SIGTERM):  # two at once are one
             process.send_signal(each)
@@ -316,11 +316,7 @@ sys.exit(cli.main(["info"]))
 
 
 def test_a_second_interruption_ends_what_is_ending(tmp_path):
-    command = [sys.executable, "-c", ENDING]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE
-    ) as process:
+    with begin(tmp_path, "-c", ENDING) as process:
         for name in ("begun", "ending"):
             wait_for((tmp_path / name).exists)
             process.send_signal(signal.SIGINT)

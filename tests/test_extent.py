@@ -13,6 +13,7 @@ from test_media import SETTINGS, ffmpeg
 from test_opening import FAST, burst, joined
 from test_urmp import write_piece
 
+from solos import SAMPLE_RATE
 from solos.commands.scoring import score_folders
 from solos.config.rows import Protocol
 from solos.datasets.urmp import read_pieces
@@ -252,6 +253,7 @@ def test_fragments_with_their_headers_repeated_are_one_film(tmp_path):
     ffmpeg(*FILMS["pieces.mp4"], film)
     film.write_bytes(film.read_bytes() * 2)
     assert extent(film) == Extent()
+    assert len(hear(film)[0]) > 10 * SAMPLE_RATE  # so more than its first six seconds are heard
 
 
 @pytest.mark.parametrize("name", ["a.w64", "a.ogg"])
